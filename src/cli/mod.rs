@@ -8,6 +8,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod check;
 mod completions;
+mod config;
 mod configured;
 mod dead_letters;
 mod holds;
@@ -65,6 +66,8 @@ enum Command {
         #[arg(long, conflicts_with = "sample")]
         strict: bool,
     },
+    /// Print the configuration in force, or the schema of configuration files
+    Config(config::Arguments),
     /// Print the events as they would leave the node for one output, one a line; nothing is sent
     Preview(preview::Arguments),
     /// Ship recorded logs, compressed or not, as the agent would; events that are already stored are not sent again
@@ -146,6 +149,7 @@ fn run(command: Command, detail: Detail) -> ExitCode {
         Command::Check { configured, sample: Some(path), .. } => {
             with_config(&configured.config, |config| sample::sample(&config, &path))
         }
+        Command::Config(arguments) => config::config(&arguments),
         Command::Preview(arguments) => {
             with_config(&arguments.config, |config| preview::preview(&config, &arguments, detail))
         }

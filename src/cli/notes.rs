@@ -82,6 +82,22 @@ const NOTES: &[CommandNotes] = &[
         ],
     },
     CommandNotes {
+        command: "config print",
+        exit_codes: &[(0, "The configuration is accepted")],
+        examples: &[
+            ("auditrail config print", "Show which values are in force"),
+            ("auditrail config print --show-secrets >copy.toml", "Copy it with its secrets"),
+        ],
+    },
+    CommandNotes {
+        command: "config schema",
+        exit_codes: &[(0, "Done")],
+        examples: &[(
+            "auditrail config schema >auditrail.schema.json",
+            "Write it for an editor; a first line `#:schema auditrail.schema.json` names it there",
+        )],
+    },
+    CommandNotes {
         command: "preview",
         exit_codes: &[(0, "Done"), (1, "The log cannot be read")],
         examples: &[

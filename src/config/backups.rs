@@ -52,6 +52,11 @@ impl Backups {
         Ok(Self { directory: beside.join(directory), pattern })
     }
 
+    /// The pattern of their names.
+    pub(super) fn name(&self) -> &str {
+        self.pattern.as_str()
+    }
+
     /// Whether a file of this name in the directory is a backup.
     pub(crate) fn matches(&self, name: &str) -> bool {
         self.pattern.matches_with(name, OPTIONS)

@@ -52,10 +52,11 @@ pub(crate) enum SetupTemplate {
     Never,
 }
 
-const LAYOUTS: [(&str, Layout); 2] = [("elastic", Layout::Elastic), ("flat", Layout::Flat)];
-const COMPRESSIONS: [(&str, Compression); 2] =
+pub(super) const LAYOUTS: [(&str, Layout); 2] =
+    [("elastic", Layout::Elastic), ("flat", Layout::Flat)];
+pub(super) const COMPRESSIONS: [(&str, Compression); 2] =
     [("gzip", Compression::Gzip), ("none", Compression::None)];
-const TEMPLATES: [(&str, SetupTemplate); 2] =
+pub(super) const TEMPLATES: [(&str, SetupTemplate); 2] =
     [("auto", SetupTemplate::Auto), ("never", SetupTemplate::Never)];
 
 impl Elasticsearch {

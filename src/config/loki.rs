@@ -56,7 +56,7 @@ pub(crate) enum MetadataField {
     RequestUri,
 }
 
-const METADATA: [(&str, MetadataField); 15] = [
+pub(super) const METADATA: [(&str, MetadataField); 15] = [
     ("audit_level", MetadataField::AuditLevel),
     ("stage", MetadataField::Stage),
     ("verb", MetadataField::Verb),

@@ -28,6 +28,7 @@ mod item;
 mod loki;
 mod output;
 mod paths;
+mod print;
 mod secret;
 mod server;
 mod shown;
@@ -50,6 +51,7 @@ pub(crate) use input::{FollowedLog, Hold, InputKind, StartAt};
 pub(crate) use loki::{Loki, MetadataField};
 pub(crate) use output::{Output, OutputKind, Retry};
 pub(crate) use paths::is_backup;
+pub(crate) use print::SecretDisplay;
 pub(crate) use secret::SecretSource;
 pub(crate) use server::{Server, state_dir};
 pub(crate) use transform::{Redact, RedactMode, Transform};
@@ -84,6 +86,9 @@ pub(crate) struct Config {
     /// Lines of the file that contain a secret itself, not a variable or the path of a secret's file.
     pub(crate) secret_lines: Vec<usize>,
 }
+
+/// The JSON Schema of a configuration file.
+pub(crate) const SCHEMA: &str = include_str!("../../etc/auditrail.schema.json");
 
 /// Default of `state_dir`.
 const STATE_DIR: &str = "/var/lib/auditrail";

@@ -8,8 +8,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod print;
 mod refused;
+mod schema;
 mod secrets;
+mod written;
 
 fn parse(text: &str) -> Config {
     Config::parse(text, Path::new("f"), &|name| (name == "NODE_NAME").then(|| "cp-1".into()))

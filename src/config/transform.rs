@@ -65,6 +65,9 @@ pub(crate) enum RedactMode {
 /// the upper one.
 const EVENT: RangeInclusive<u64> = 4 << 10..=1 << 30;
 
+pub(super) const CONFIG_MAPS: [(&str, ConfigMaps); 3] =
+    [("pattern", ConfigMaps::Pattern), ("all", ConfigMaps::All), ("off", ConfigMaps::Off)];
+
 /// What a key turns on, or that it turns it off.
 #[derive(Clone)]
 enum Setting<T> {
@@ -166,13 +169,8 @@ fn redact(item: &Item<'_>) -> Result<Setting<Redact>, ConfigError> {
     };
     let redact = Redact {
         mode,
-        config_maps: table.or("config_maps", ConfigMaps::Pattern, |item| {
-            item.choice(&[
-                ("pattern", ConfigMaps::Pattern),
-                ("all", ConfigMaps::All),
-                ("off", ConfigMaps::Off),
-            ])
-        })?,
+        config_maps: table
+            .or("config_maps", ConfigMaps::Pattern, |item| item.choice(&CONFIG_MAPS))?,
         user_extra: table.or("user_extra", Vec::new(), texts)?,
         pseudonymise_users: table.or("pseudonymise_users", false, Item::flag)?,
         proxy_paths: table.or("proxy_paths", false, Item::flag)?,

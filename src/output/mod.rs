@@ -45,6 +45,7 @@ mod verdict;
 
 pub(crate) use capabilities::{Capabilities, Comparable};
 pub(crate) use elasticsearch::Elasticsearch;
+pub(crate) use exchange::shown_url;
 pub(crate) use file::File;
 pub(crate) use finding::{Finding, FindingState};
 pub(crate) use identity::{Digest, EventIdentity};

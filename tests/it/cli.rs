@@ -39,6 +39,9 @@ fn help_is_what_it_was() {
         &["dead-letters", "set-aside", "--help"],
         &["dead-letters", "drop", "--help"],
         &["completions", "--help"],
+        &["config", "--help"],
+        &["config", "print", "--help"],
+        &["config", "schema", "--help"],
     ];
     let mut found = String::new();
     for page in pages {
@@ -349,6 +352,30 @@ fn status_tells_the_running_agent_from_the_last_checkpoint() {
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+}
+
+#[test]
+fn the_printed_configuration_is_one_that_the_agent_accepts() {
+    let place = Place::following_recorded();
+    let printed = place.ask(&["config", "print"]).expect(0).stdout;
+    assert!(printed.contains("checkpoint_interval = \"1s\"\n"), "{printed}");
+    let copy = place.path("copy.toml");
+    fs::write(&copy, &printed).unwrap();
+    let again = run(&["config", "print", "-c", copy.to_str().unwrap()]).expect(0).stdout;
+    assert_eq!(again, printed);
+    let ran = run(&["config", "print", "-c", "/nowhere/auditrail.toml"]).expect(2);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("/nowhere/auditrail.toml"));
+    let secret = "[outputs.loki]\ntype = \"loki\"\nendpoint = \"https://h/S3CRET1/loki/api/v1/push?a=S3CRET2\"\n\
+        bearer_token = \"S3CRET3\"\nheaders = { X = \"S3CRET4\" }\n";
+    let text = fs::read_to_string(place.config()).unwrap();
+    fs::write(place.config(), text + secret).unwrap();
+    let printed = place.ask(&["config", "print"]).expect(0).stdout;
+    assert!(printed.contains("\"https://h/***/loki/api/v1/push\"\n"), "{printed}");
+    assert!(!printed.contains("S3CRET"), "{printed}");
+    let printed = place.ask(&["config", "print", "--show-secrets"]).expect(0).stdout;
+    assert_eq!(printed.matches("S3CRET").count(), 4, "{printed}");
+    let schema = run(&["config", "schema"]).expect(0).stdout;
+    assert_eq!(schema, fs::read_to_string(root().join("etc/auditrail.schema.json")).unwrap());
 }
 
 #[test]

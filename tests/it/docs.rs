@@ -67,7 +67,10 @@ fn check_command(place: &str, line: &str) -> bool {
             && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
     };
     let Some(command) = rest.first().filter(is_word) else { return false };
-    let action = rest.get(1).filter(is_word).filter(|_| *command == "dead-letters");
+    let action = rest
+        .get(1)
+        .filter(is_word)
+        .filter(|_| ["config", "dead-letters", "holds"].contains(command));
     let words: Vec<&str> = [*command].into_iter().chain(action.copied()).collect();
     let help = run(&[&words[..], &["--help"]].concat());
     assert_eq!(help.code, Some(0), "{place}: there is no `{command}` in: {line}");

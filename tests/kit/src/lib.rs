@@ -13,6 +13,7 @@ pub mod grafana;
 pub mod http;
 pub mod log_writer;
 pub mod process;
+pub mod schema;
 pub mod store;
 pub mod tables;
 
