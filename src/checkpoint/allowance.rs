@@ -94,12 +94,20 @@ impl Allowance {
         }
     }
 
-    /// Ends the doubt about what an earlier process sent, if it had no bound ([`ALL`]).
-    pub(super) fn end_unbounded_doubt(&mut self) {
+    /// From here on, an earlier process may have sent everything that this one has not passed yet.
+    pub(super) fn doubt_all(&mut self) {
+        if let Self::Reserving(state) = self {
+            state.old = ALL;
+        }
+    }
+
+    /// Gives a doubt without a bound ([`ALL`]) one: it ends at `taken`. What the reader has handed out up to there
+    /// stays in doubt until it is acknowledged.
+    pub(super) fn bound_doubt(&mut self, taken: u64) {
         if let Self::Reserving(state) = self
             && state.old == ALL
         {
-            state.old = 0;
+            state.old = taken.saturating_sub(state.acked);
         }
     }
 

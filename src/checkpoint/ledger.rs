@@ -164,10 +164,15 @@ impl Ledger {
         books.pair.cursor.generations.retain(|fingerprint, _| !gone(fingerprint));
     }
 
-    /// The reader has passed everything that an earlier process may have sent. Ends the doubt if it had no bound
-    /// ([`ALL`](super::ALL)).
-    pub(crate) fn doubt_passed_unless_bounded(&self) {
-        self.books().allowance.end_unbounded_doubt();
+    /// Everything that exists may have been sent by an earlier process.
+    pub(crate) fn doubt_all(&self) {
+        self.books().allowance.doubt_all();
+    }
+
+    /// The reader has handed out everything that an earlier process may have sent: it ends at `taken`, counted in
+    /// bytes since the start. Bounds a doubt that had no bound ([`ALL`](super::ALL)).
+    pub(crate) fn doubt_ends(&self, taken: u64) {
+        self.books().allowance.bound_doubt(taken);
     }
 
     /// Waits until the checkpoint allows sending up to `end`, counted in bytes since the start.

@@ -70,13 +70,31 @@ fn a_save_that_reserves_less_than_the_one_before_takes_the_rest_back_before_it_i
     let ledger = ledger(ALL);
     ledger.saved(&ledger.entry());
     assert!(ledger.is_granted(RESERVE * 2));
-    ledger.doubt_passed_unless_bounded();
+    ledger.doubt_ends(0);
     // Bytes that were granted already may be in flight: the next save covers them, and nothing more is granted
     // meanwhile.
     assert_eq!(ledger.entry().pair.reserved, RESERVE * 2);
     assert!(!ledger.is_granted(RESERVE * 2 + 1));
     advance(&ledger, RESERVE * 2);
     assert_eq!(ledger.entry().pair.reserved, RESERVE);
+}
+
+#[test]
+fn a_doubt_without_bound_lasts_until_all_that_it_covers_is_acknowledged_also_over_a_clean_shutdown()
+{
+    let ledger = ledger(ALL);
+    advance(&ledger, 3);
+    ledger.settle();
+    assert_eq!(ledger.entry().pair.reserved, ALL);
+    // Seven bytes have been handed out, four of them have no acknowledgement yet.
+    ledger.doubt_ends(7);
+    ledger.settle();
+    assert_eq!(ledger.entry().pair.reserved, 4);
+    assert_eq!(ledger.entry().pair.scopes, ["old", "new"]);
+    advance(&ledger, 4);
+    assert_eq!(ledger.entry().pair.reserved, 0);
+    ledger.doubt_all();
+    assert_eq!(ledger.entry().pair.reserved, ALL);
 }
 
 fn gap(end: u64) -> GapRecord {

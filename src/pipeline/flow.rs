@@ -150,11 +150,13 @@ impl Flow {
         let batch = &chunk.batch;
         if self.context.lives.has_earlier() {
             self.doubts.doubt_all();
+            self.ledger.doubt_all();
         }
         let earlier = self.doubts.holds(chunk).then(|| self.doubts.earlier());
         match earlier {
             Some(_) => self.context.reporter.begins_in_doubt(),
-            None => self.ledger.doubt_passed_unless_bounded(),
+            None if InDoubt::end_before(chunk) => self.ledger.doubt_ends(self.taken),
+            None => {}
         }
         let delivery =
             Delivery::new(&self.context.output, batch, Backoff::new(self.retry), earlier);

@@ -87,6 +87,14 @@ impl InDoubt {
         self.holds_range(chunk.generation, start..end, chunk.existed, first) || chunk.again
     }
 
+    /// Whether this chunk shows that everything in doubt was handed out before it. The reader takes the oldest file
+    /// first, so that is so once it hands out bytes that are newer than this process. A chunk without bytes, such as
+    /// the end of a file that is gone, shows nothing: younger files may follow that existed at the start, too.
+    pub(super) fn end_before(chunk: &Chunk) -> bool {
+        let (start, end) = (chunk.batch.start, chunk.batch.end);
+        start < end && start >= chunk.existed && !chunk.again
+    }
+
     fn holds_range(
         &mut self,
         generation: Fingerprint,
@@ -163,6 +171,16 @@ mod tests {
         assert!(doubts.holds_range(NEW, 0..40, 1000, Some(8)));
         assert!(doubts.holds_range(NEW, 40..80, 1000, Some(9)));
         assert!(!doubts.holds_range(NEW, 80..90, 1000, Some(9)));
+    }
+
+    #[test]
+    fn the_end_of_a_file_that_is_gone_ends_no_doubt_and_new_bytes_do() {
+        let mut chunk = Chunk::end(BEGUN, "audit.log".into(), Progress::default());
+        assert!(!InDoubt::end_before(&chunk));
+        chunk.batch.end = chunk.batch.start + 1;
+        assert!(InDoubt::end_before(&chunk));
+        chunk.existed = chunk.batch.end;
+        assert!(!InDoubt::end_before(&chunk));
     }
 
     #[test]

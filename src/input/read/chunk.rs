@@ -40,7 +40,7 @@ pub(crate) struct Chunk {
 
 impl Chunk {
     /// A chunk without events: it only says that a generation was read to its end.
-    pub(super) fn end(generation: Fingerprint, file: Arc<str>, progress: Progress) -> Self {
+    pub(crate) fn end(generation: Fingerprint, file: Arc<str>, progress: Progress) -> Self {
         let batch = Batch {
             generation: altered_print(generation, progress.alterations),
             earlier: Vec::new(),
