@@ -76,13 +76,7 @@ enum Command {
     Verify(verify::Arguments),
     /// Show cursors, lag, gaps and states; without a running agent, those of its checkpoint. Fails if the agent is
     /// not ready or does not run
-    Status {
-        #[command(flatten)]
-        configured: Configured,
-        /// Print JSON instead of a table
-        #[arg(long)]
-        json: bool,
-    },
+    Status(status::Arguments),
     /// Ask the running agent whether it is alive or ready, over the socket in its state directory; fails if it is not
     Probe(probe::Arguments),
     /// List or remove the hard links that keep backups, also those that a removed state directory left behind
@@ -160,8 +154,8 @@ fn run(command: Command, detail: Detail) -> ExitCode {
         Command::Verify(arguments) => {
             with_config(&arguments.config, |config| verify::verify(&config, &arguments))
         }
-        Command::Status { configured, json } => {
-            with_config(&configured.config, |config| status::status(&config, json, detail))
+        Command::Status(arguments) => {
+            with_config(&arguments.config, |config| status::status(&config, &arguments, detail))
         }
         Command::Probe(arguments) => probe::probe(&arguments),
         Command::Holds(arguments) => {

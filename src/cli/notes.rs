@@ -141,9 +141,13 @@ const NOTES: &[CommandNotes] = &[
     },
     CommandNotes {
         command: "status",
-        exit_codes: &[(0, "The agent is ready"), (1, "It is not ready, or does not run")],
+        exit_codes: &[
+            (0, "The agent is ready; with --watch, at the last look"),
+            (1, "It is not ready, or does not run"),
+        ],
         examples: &[
             ("auditrail status", "Show the state of each input and output"),
+            ("auditrail status --watch 5s", "Show it every five seconds"),
             ("auditrail status --json", "Print it for a program"),
         ],
     },

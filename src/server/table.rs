@@ -12,6 +12,7 @@ const GAPS: usize = 5;
 pub(crate) fn table(snapshot: &Snapshot) -> String {
     let now = snapshot.taken;
     let mut text = heading(snapshot);
+    remarks(&mut text, snapshot);
     if !snapshot.inputs.is_empty() {
         let titles = ["INPUT", "STATE", "READ", "EVENTS", "LAST EVENT", "BACKUPS", "HELD", "WATCH"];
         let mut rows: Vec<_> = snapshot.inputs.iter().map(|input| input_row(input, now)).collect();
@@ -47,7 +48,6 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
         let _ = write!(text, "\n{}", columns(&titles, rows));
         trails(&mut text, snapshot);
     }
-    remarks(&mut text, snapshot);
     let disk = &snapshot.disk;
     // Writing to a String cannot fail.
     let _ = write!(
@@ -63,22 +63,22 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
 /// The output of `auditrail status --quiet`: whether the agent is ready and each trail whole, and why not.
 pub(crate) fn verdict(snapshot: &Snapshot) -> String {
     let mut text = heading(snapshot);
+    remarks(&mut text, snapshot);
     for pair in &snapshot.pairs {
         trail(&mut text, pair);
     }
-    remarks(&mut text, snapshot);
     text
 }
 
 /// What concerns the whole agent and needs a look.
 fn remarks(text: &mut String, snapshot: &Snapshot) {
     if let Some(problem) = &snapshot.reload_problem {
-        let _ = writeln!(text, "\n  ! configuration: {}", human::line(problem, 1000));
+        let _ = writeln!(text, "  ! configuration: {}", human::line(problem, 1000));
     }
     if let Some(what) = &snapshot.disk.checkpoint_forged {
         let _ = writeln!(
             text,
-            "\n  ! checkpoint: failed authentication and was not used: {}",
+            "  ! checkpoint: one failed authentication and was not used ({}): find out who may write to the state directory",
             human::line(what, 1000)
         );
     }

@@ -80,7 +80,11 @@ impl Check {
         let problem = disk.checkpoint_error().map(|error| {
             format!("the checkpoint cannot be saved ({error}): make `state_dir` writable and see that its disk has room")
         });
-        Self { name: "checkpoint".into(), problem, ..Self::default() }
+        let warnings = disk.forged().map(|what| {
+            format!("a checkpoint failed authentication when the agent started ({what}): find out who may write to `state_dir`")
+        });
+        let warnings = warnings.into_iter().collect();
+        Self { name: "checkpoint".into(), problem, warnings, ..Self::default() }
     }
 
     /// Settings that a reload left out take effect after a restart; until then the agent works as before, so this

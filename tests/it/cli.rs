@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use rustix::process::{Signal, geteuid};
-use serde_json::Value;
 
 use crate::command::{Place, finish, recorded, root, run};
 use kit::events::{Maker, log_of};
@@ -313,45 +312,6 @@ fn check_of_a_back_end_that_is_not_there_fails_with_its_address() {
     let ran = place.ask(&["check"]).expect(1);
     assert!(ran.stdout.contains("FAIL outputs.loki"), "{}", ran.stdout);
     assert!(ran.stdout.contains(&format!("127.0.0.1:{port}")), "{}", ran.stdout);
-}
-
-#[test]
-fn status_tells_the_running_agent_from_the_last_checkpoint() {
-    let place = Place::following_recorded();
-    let running = place.start();
-    place.wait_for_bytes(recorded().len());
-    let status = |place: &Place, code| -> Value {
-        serde_json::from_str(&place.ask(&["status", "--json"]).expect(code).stdout).unwrap()
-    };
-    let json = kit::wait_for("all to be counted", Duration::from_secs(10), || {
-        let json = status(&place, 0);
-        if json["pairs"][0]["delivered"] == 4900 { Ok(json) } else { Err(json.to_string()) }
-    });
-    assert_eq!((&json["running"], &json["ready"]), (&Value::Bool(true), &Value::Bool(true)));
-    assert_eq!((&json["node"], &json["inputs"][0]["backups"]), (&"cp-1".into(), &2.into()));
-    assert!(place.ask(&["status"]).expect(0).stdout.contains("ready"));
-    let (ended, said) = running.end(Signal::TERM);
-    assert!(ended.success(), "{said}");
-
-    let json = status(&place, 1);
-    assert_eq!((&json["running"], &json["node"]), (&Value::Bool(false), &"cp-1".into()));
-    assert_eq!(json["ready"], false, "an agent that does not run is not ready");
-    assert_eq!(json["pairs"][0]["state"], "not_running");
-    assert_eq!(json["pairs"][0]["trail"]["whole"], true);
-    for unknown in [&json["inputs"][0]["events"], &json["pairs"][0]["delivered"]] {
-        assert_eq!(*unknown, Value::Null, "nobody counted: {json}");
-    }
-    assert_eq!(json["pairs"][0]["lag_bytes"], 0);
-    assert_eq!(json["pairs"][0]["cursor"]["file"], "audit.log");
-    let shown = place.ask(&["status"]).expect(1).stdout;
-    for part in [
-        "NOT RUNNING; this is from the checkpoint of ",
-        "no agent runs with",
-        "audit.log at ",
-        "whole since ",
-    ] {
-        assert!(shown.contains(part), "{part}: {shown}");
-    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! - Helpers: `command.rs` runs the binary, `sources.rs` reads the project's files, `imports.rs` follows their
 //!   imports, `prometheus.rs` runs Prometheus and promtool.
 //! - Command line: `cli.rs`, `init.rs`, `manual.rs` (manual pages, completions), `preview.rs`, `replay.rs`,
-//!   `dead_letters.rs` (list, resend, drop), `holds.rs` (list, prune).
+//!   `dead_letters.rs` (list, resend, drop), `holds.rs` (list, prune), `status.rs`.
 //! - Start, signals and shutdown: `starting.rs`.
 //! - HTTP: `pages.rs`, `probes.rs`, `metrics.rs`.
 //! - Delivery and gaps: `delivery.rs` (rotation, kills), `backups.rs`, `absence.rs` (agent down), `holding.rs` (systemd
@@ -57,6 +57,7 @@ mod promises;
 mod replay;
 mod starting;
 mod state;
+mod status;
 mod taking_over;
 mod tidy;
 mod tidy_walls;

@@ -196,7 +196,20 @@ fn a_cursor_that_somebody_moved_passes_over_no_event_and_shows() {
     let checked = place.ask(&["check"]);
     assert!(checked.stdout.contains("a checkpoint failed authentication"), "{}", checked.stdout);
     let status = place.ask(&["status"]);
-    assert!(status.stdout.contains("failed authentication and was not used"), "{}", status.stdout);
+    let said = &status.stdout;
+    assert!(
+        said.contains("\n  ! checkpoint: one failed authentication and was not used (/"),
+        "{said}"
+    );
+    assert!(!said.contains("cannot be saved"), "{said}");
+    // The running agent shows it before anything else, and /readyz warns of it.
+    let running = place.start();
+    let said = place.ask(&["status"]).expect(0).stdout;
+    assert!(said.lines().nth(1).unwrap().starts_with("  ! checkpoint: one failed"), "{said}");
+    let ready = kit::http::get(&place.url("/readyz?verbose")).unwrap().text();
+    assert!(ready.contains("a checkpoint failed authentication when the agent"), "{ready}");
+    assert!(running.stop().success());
+    move_cursors(&checkpoint);
     let said = go_on(&place);
     assert!(said.contains("a checkpoint failed authentication and is not used"), "{said}");
     // The checkpoint that this run wrote is authentic again.

@@ -1,23 +1,81 @@
 //! `status`: prints the state of the running agent, or else the state in the checkpoint and the directory of the log.
+//! `watch.rs` shows it again and again.
 
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
+mod watch;
+
+use super::configured::DEFAULT_CONFIG;
 use super::logging::Detail;
 use super::outcome::{ExitCode, print};
 use crate::agent::parts::socket;
 use crate::agent::parts::{inputs_of, telemetry};
 use crate::checkpoint::{Budget, Origin, Store};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::dead_letters::{self, StoredPair};
 use crate::input::Input;
 use crate::server;
-use crate::telemetry::{DeliveredUpTo, Snapshot, Time};
+use crate::telemetry::{DeliveredUpTo, Snapshot, Time, human};
 
-/// Runs `status`. `json`: prints JSON instead of a table.
-pub(super) fn status(config: &Config, json: bool, detail: Detail) -> anyhow::Result<ExitCode> {
+/// The shortest and the longest pause of `--watch`.
+const PAUSE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub(super) config: PathBuf,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Show the status again and again until Ctrl-C: in place on a terminal, else one after the other
+    #[arg(long, value_name = "INTERVAL", num_args = 0..=1, default_missing_value = "2s", value_parser = pause)]
+    watch: Option<Duration>,
+}
+
+fn pause(text: &str) -> Result<Duration, String> {
+    config::duration(text)
+        .filter(|time| PAUSE.contains(time))
+        .ok_or_else(|| "write a duration from 100ms to 24h, such as `5s`".to_owned())
+}
+
+/// Runs `status`.
+pub(super) fn status(
+    config: &Config,
+    arguments: &Arguments,
+    detail: Detail,
+) -> anyhow::Result<ExitCode> {
+    let Some(interval) = arguments.watch else {
+        let (text, code) = look(config, arguments, detail)?;
+        print(&text);
+        return Ok(code);
+    };
+    let now = || Time::now().to_string();
+    watch::watch(interval, || {
+        let (text, code) = look(config, arguments, detail).unwrap_or_else(|error| {
+            let error = format!("{error:#}");
+            let json = serde_json::json!({"error": error}).to_string() + "\n";
+            let text = if arguments.json { json } else { human::line(&error, 1000) + "\n" };
+            (text, ExitCode::Failed)
+        });
+        let every = human::duration(interval);
+        let text =
+            if arguments.json { text } else { format!("{}, every {every}\n{text}\n", now()) };
+        (text, code)
+    })
+}
+
+/// The text of the status now, and the exit code. With `--watch`, JSON is one line.
+fn look(
+    config: &Config,
+    arguments: &Arguments,
+    detail: Detail,
+) -> anyhow::Result<(String, ExitCode)> {
     let path = socket(config);
     let running = server::client::status(&path)
         .with_context(|| format!("cannot ask the agent through {}", path.display()))?;
@@ -25,12 +83,15 @@ pub(super) fn status(config: &Config, json: bool, detail: Detail) -> anyhow::Res
         Some(snapshot) => snapshot,
         None => from_disk(config)?,
     };
-    let text = if json {
+    let text = if arguments.json {
         let mut value = serde_json::to_value(&snapshot)?;
         if !snapshot.running {
             without_counts(&mut value);
         }
-        serde_json::to_string_pretty(&value)? + "\n"
+        match arguments.watch {
+            None => serde_json::to_string_pretty(&value)? + "\n",
+            Some(_) => value.to_string() + "\n",
+        }
     } else {
         match detail {
             Detail::Less => server::verdict(&snapshot),
@@ -38,8 +99,7 @@ pub(super) fn status(config: &Config, json: bool, detail: Detail) -> anyhow::Res
             Detail::More => server::table(&snapshot) + &server::details(&snapshot),
         }
     };
-    print(&text);
-    Ok(if snapshot.ready { ExitCode::Done } else { ExitCode::Failed })
+    Ok((text, if snapshot.ready { ExitCode::Done } else { ExitCode::Failed }))
 }
 
 /// Sets values to null that only a running agent knows; 0 would be a claim.
@@ -125,11 +185,16 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
     if let Some(time) = Store::saved(&config.state_dir) {
         telemetry.disk().saved(Time::from_nanos(time));
     }
+    let unusable = match loaded.origin {
+        // The remark about the forged one says it already.
+        Origin::Previous(why) | Origin::Lost(why) if loaded.forged.is_none() => Some(why),
+        _ => None,
+    };
     telemetry.disk().set_forged(loaded.forged);
-    if let Origin::Previous(why) | Origin::Lost(why) = loaded.origin {
-        telemetry.disk().save_failed(why);
-    }
     let mut snapshot = telemetry.snapshot(Time::now(), Duration::MAX);
+    snapshot.reasons.extend(unusable.map(|why| {
+        format!("the last checkpoint is unusable ({why}): `run` looks up what may have been sent")
+    }));
     let absent = format!(
         "no agent runs with the state directory {}: start it, or add --config with the configuration of the running agent",
         config.state_dir.display()
