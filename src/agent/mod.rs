@@ -15,6 +15,7 @@ mod build;
 pub(crate) mod by_name;
 pub(crate) mod control;
 pub(crate) mod exposed;
+mod in_force;
 pub(crate) mod memory;
 pub(crate) mod offline;
 pub(crate) mod own_files;
@@ -32,7 +33,7 @@ use crate::event::Key;
 use crate::input::{Input, not_a_file};
 use crate::pipeline::Ended;
 use crate::server::{self, Hosts, Served};
-use crate::telemetry::{InputFinding, Telemetry, human, systemd};
+use crate::telemetry::{InputFinding, SAMPLE_EVERY, Telemetry, Time, human, systemd};
 use build::AgentBuilder;
 use control::{DeadLetterControl, answer_letters};
 use parts::{node_name, socket};
@@ -63,6 +64,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<bool> {
     // Keeps the state directory locked until no task of this process uses it.
     let store = Arc::clone(&open.store);
     let telemetry = open.telemetry(&config);
+    telemetry.set_in_force(in_force::of(&config, path));
     let (stop, stopped) = watch::channel(false);
     let hang_up = listen(SignalKind::hangup())?;
     let signals = stop_on_signal(stop.clone())?;
@@ -88,6 +90,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<bool> {
     systemd::ready();
     let report = tokio::spawn(systemd::report(telemetry.clone(), config.unready_after));
     let hangs = tokio::spawn(look_for_hangs(telemetry.clone()));
+    let samples = tokio::spawn(sample(telemetry.clone()));
     let path = path.to_owned();
     let reload =
         reload(transforms, path, config.clone(), telemetry.clone(), hang_up, stopped.clone());
@@ -95,7 +98,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<bool> {
     let ended = agent.end(&stop, config.drain_timeout).await;
     server::local::unbind(&socket(&config));
     drop(store);
-    for task in [signals, disk, report, letters, reload, hangs] {
+    for task in [signals, disk, report, letters, reload, hangs, samples] {
         task.abort();
     }
     let clean = ended?;
@@ -359,6 +362,22 @@ async fn look_for_hangs(telemetry: Telemetry) {
     }
 }
 
+/// Samples throughput and lag for the chart of the last hour. Never returns.
+async fn sample(telemetry: Telemetry) {
+    let every = sample_every();
+    let mut ticks = tokio::time::interval(every);
+    loop {
+        ticks.tick().await;
+        telemetry.sample(Time::now(), every);
+    }
+}
+
+/// A debug build takes another time, in milliseconds, from this variable, so that a test need not wait for an hour.
+fn sample_every() -> Duration {
+    let given = std::env::var("AUDITRAIL_SAMPLE_MILLIS").ok().filter(|_| cfg!(debug_assertions));
+    given.and_then(|text| text.parse().ok()).map_or(SAMPLE_EVERY, Duration::from_millis)
+}
+
 /// Updates the disk usage and the disk budget in the metrics. Never returns.
 async fn watch_disk(budget: Budget, telemetry: Telemetry) {
     let mut ticks = tokio::time::interval(LOOK_AT_DISK);
@@ -366,9 +385,10 @@ async fn watch_disk(budget: Budget, telemetry: Telemetry) {
         ticks.tick().await;
         if let Ok(usage) = budget.usage() {
             telemetry.disk().state_bytes.set(usage.used);
+            telemetry.disk().free_bytes.set(usage.free);
         }
         match budget.room(0) {
-            Ok(room) => telemetry.disk().set_spent(room.err()),
+            Ok(room) => telemetry.disk().set_spent(Time::now(), room.err()),
             Err(error) => tracing::warn!(%error, "cannot look at the disk of the state directory"),
         }
     }

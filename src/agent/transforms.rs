@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
+use super::in_force;
 use crate::config::{self, Config, RedactMode, Transform};
 use crate::event::Key;
 use crate::telemetry::{Telemetry, Time};
@@ -72,12 +73,16 @@ impl Transforms {
 
     /// Reads configuration and files again, and replaces the chains: all of them, or none if anything is refused.
     pub(crate) fn reload(&self, path: &Path, running: &Config, telemetry: &Telemetry) {
-        match self.try_reload(path, running) {
-            Ok(left_out) if left_out.is_empty() => {
+        let read = self.try_reload(path, running);
+        if let Ok((_, read)) = &read {
+            telemetry.set_in_force(in_force::after_reload(running, read, path));
+        }
+        match read {
+            Ok((left_out, _)) if left_out.is_empty() => {
                 telemetry.reload().succeeded(Time::now());
                 tracing::info!("transform configuration reloaded");
             }
-            Ok(left_out) => {
+            Ok((left_out, _)) => {
                 let problem = format!(
                     "the last reload applied only [transform]; restart the agent to apply the other changes: {}",
                     left_out.join(", ")
@@ -95,8 +100,8 @@ impl Transforms {
         }
     }
 
-    /// Returns the names of tables and keys that have changed and cannot be reloaded.
-    fn try_reload(&self, path: &Path, running: &Config) -> anyhow::Result<Vec<String>> {
+    /// Returns the names of tables and keys that have changed and cannot be reloaded, and what was read.
+    fn try_reload(&self, path: &Path, running: &Config) -> anyhow::Result<(Vec<String>, Config)> {
         let config = Config::load(path)?;
         let mut made = chains(&config, &self.key)?;
         let mut ready = Vec::new();
@@ -108,7 +113,7 @@ impl Transforms {
         for (current, chain) in ready {
             current.replace(chain);
         }
-        Ok(beside_transform(running, &config))
+        Ok((beside_transform(running, &config), config))
     }
 }
 

@@ -154,7 +154,7 @@ impl CheckpointWriter {
                 let source = std::error::Error::source(error)
                     .map(|source| format!(": {source}"))
                     .unwrap_or_default();
-                self.telemetry.disk().save_failed(format!("{error}{source}"));
+                self.telemetry.disk().save_failed(Time::now(), format!("{error}{source}"));
             }
         }
         let kind = result.as_ref().err().map(std::mem::discriminant);

@@ -208,12 +208,12 @@ impl Reporter {
     }
 
     pub(super) fn budget_spent(&self, hint: &str) {
-        self.telemetry.disk().set_spent(Some(hint.to_owned()));
+        self.telemetry.disk().set_spent(Time::now(), Some(hint.to_owned()));
     }
 
     pub(super) fn refused(&self, batch: &Batch, count: usize, answer: &str, letters: LettersCount) {
         self.count(batch.generation, |sum| sum.refused += count as u64);
-        self.telemetry.disk().set_spent(None);
+        self.telemetry.disk().set_spent(Time::now(), None);
         self.stats.events.of(EventResult::Refused).add(count as u64);
         self.letters(letters);
         self.runs();

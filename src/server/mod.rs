@@ -9,9 +9,9 @@
 //! HTTP clients are not authenticated. So the pages hold no event and no secret, and show only the status code of a
 //! back end's answer. Whoever may open the socket sees the whole answer.
 //!
-//! Start with `routes.rs`. `hosts.rs` checks the `Host` header, `page.rs` is the page, `table.rs` the output of
-//! `auditrail status`, `details.rs` what `--verbose` adds to it, `local.rs` the socket. `client.rs` asks there for commands, and `probe.rs` for
-//! `auditrail probe`.
+//! Start with `routes.rs`. `hosts.rs` checks the `Host` header, `page.rs` is the page for a browser, `table.rs` the
+//! output of `auditrail status`, `details.rs` what `--verbose` adds to it, `local.rs` the socket. `client.rs` asks there
+//! for commands, and `probe.rs` for `auditrail probe`.
 
 use std::future::Future;
 use std::io;

@@ -13,9 +13,10 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::accept;
 use super::hosts::{self, Hosts};
-use super::response::{TEXT, answer};
-use super::{accept, page};
+use super::page::{POLICY, PageData, document, fragment};
+use super::response::{self, TEXT, answer};
 use crate::telemetry::{Telemetry, Time};
 
 #[derive(Clone)]
@@ -42,15 +43,24 @@ pub(super) fn router(telemetry: Telemetry, unready_after: Duration, hosts: Hosts
         .layer(from_fn_with_state(hosts, hosts::check))
 }
 
-async fn page(State(asked): State<RouteState>) -> Response {
-    let snapshot = asked.telemetry.public_snapshot(Time::now(), asked.unready_after);
-    answer(StatusCode::OK, "text/html; charset=utf-8", page::html(&snapshot))
+/// `?fragment` is the part that changes, which the page's script asks for.
+async fn page(State(asked): State<RouteState>, uri: Uri) -> Response {
+    let now = Time::now();
+    let snapshot = asked.telemetry.public_snapshot(now, asked.unready_after);
+    let data = PageData { snapshot: &snapshot, hour: &asked.telemetry.last_hour(now) };
+    let html = if has_key(&uri, "fragment") { fragment(&data) } else { document(&data) };
+    response::page(&POLICY, html)
+}
+
+/// Whether the query of a URL has a key that begins like this.
+fn has_key(uri: &Uri, name: &str) -> bool {
+    uri.query().is_some_and(|query| query.split('&').any(|key| key.starts_with(name)))
 }
 
 async fn metrics(State(asked): State<RouteState>, headers: HeaderMap) -> Response {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let format = accept::format(accepted);
-    let body = asked.telemetry.metrics(format, Time::now());
+    let body = asked.telemetry.metrics(format, Time::now(), asked.unready_after);
     ([(VARY, "accept")], answer(StatusCode::OK, format.content_type(), body)).into_response()
 }
 
@@ -71,12 +81,15 @@ async fn livez(State(asked): State<RouteState>) -> Response {
     answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, stuck.join("\n") + "\n")
 }
 
-/// `?verbose` lists every check, as the API server's own `/readyz` does.
+/// `?verbose` adds the verdict and lists every check, as the API server's own `/readyz` does.
 async fn readyz(State(asked): State<RouteState>, uri: Uri) -> Response {
-    let checks = asked.telemetry.public_checks(Time::now(), asked.unready_after);
-    let verbose =
-        uri.query().is_some_and(|query| query.split('&').any(|key| key.starts_with("verbose")));
+    let now = Time::now();
+    let checks = asked.telemetry.public_checks(now, asked.unready_after);
+    let verbose = has_key(&uri, "verbose");
     let mut body = String::new();
+    if verbose {
+        let _ = writeln!(body, "trail {}", asked.telemetry.verdict_of(&checks, now));
+    }
     for check in &checks {
         // Writing to a String cannot fail.
         let _ = match &check.problem {

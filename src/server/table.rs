@@ -14,14 +14,24 @@ pub(crate) fn table(snapshot: &Snapshot) -> String {
     let mut text = heading(snapshot);
     remarks(&mut text, snapshot);
     if !snapshot.inputs.is_empty() {
-        let titles = ["INPUT", "STATE", "READ", "EVENTS", "LAST EVENT", "BACKUPS", "HELD", "WATCH"];
+        let titles = [
+            "INPUT",
+            "STATE",
+            "READ",
+            "EVENTS",
+            "LAST EVENT",
+            "LAST WRITE",
+            "BACKUPS",
+            "HELD",
+            "WATCH",
+        ];
         let mut rows: Vec<_> = snapshot.inputs.iter().map(|input| input_row(input, now)).collect();
         if !snapshot.running {
-            blank(&mut rows, &[2, 3, 6, 7]);
+            blank(&mut rows, &[2, 3, 7, 8]);
         }
         let _ = write!(text, "\n{}", columns(&titles, rows));
         for input in &snapshot.inputs {
-            for remark in view::input_remarks(input) {
+            for remark in view::input_remarks(input, now) {
                 let _ = writeln!(text, "  ! {}: {remark}", human::line(&input.name, 60));
             }
         }
@@ -128,19 +138,24 @@ fn heading(snapshot: &Snapshot) -> String {
     } else {
         let _ = writeln!(text, ": NOT RUNNING, and it never wrote a checkpoint here");
     }
-    for reason in &snapshot.reasons {
+    if let Some(verdict) = &snapshot.verdict {
+        let _ = writeln!(text, "trail {verdict}");
+    }
+    let told = snapshot.verdict.as_ref().map(|verdict| &verdict.why);
+    for reason in snapshot.reasons.iter().filter(|reason| Some(*reason) != told) {
         let _ = writeln!(text, "  - {}", human::line(reason, 1000));
     }
     text
 }
 
-fn input_row(input: &InputView, now: Time) -> [String; 8] {
+fn input_row(input: &InputView, now: Time) -> [String; 9] {
     [
         human::line(&input.name, 60),
         view::input_state(&input.state).into(),
         human::size(input.bytes),
         human::count(input.events),
         view::ago(input.last_event, now),
+        view::ago(input.last_write, now),
         human::count(input.backups),
         human::size(input.hold_bytes),
         input.watch.to_string(),

@@ -54,12 +54,7 @@ fn idle() -> Telemetry {
 async fn every_route_answers_what_its_reader_expects() {
     let server = start(busy()).await;
     for (path, status, kind, part) in [
-        (
-            "/",
-            200,
-            "text/html; charset=utf-8",
-            "<h3>apiserver <i aria-label=\"to\">→</i> loki</h3>",
-        ),
+        ("/", 200, "text/html; charset=utf-8", "<strong>Stopped</strong>"),
         (
             "/metrics",
             200,
@@ -68,6 +63,8 @@ async fn every_route_answers_what_its_reader_expects() {
         ),
         ("/livez", 200, "text/plain", "ok\n"),
         ("/readyz", 503, "text/plain", "output archive of input apiserver has stopped"),
+        ("/?fragment", 200, "text/html; charset=utf-8", "<strong>Stopped</strong>"),
+        ("/readyz?verbose", 503, "text/plain", "trail stopped since 2025-11-21T07:58:55Z: output"),
         (
             "/readyz?verbose",
             503,
@@ -83,6 +80,12 @@ async fn every_route_answers_what_its_reader_expects() {
         assert!(head.starts_with(&format!("http/1.1 {status} ")), "{path}: {head}");
         assert!(head.contains(&format!("content-type: {kind}")), "{path}: {head}");
         assert!(head.contains("content-security-policy: default-src 'none'"), "{path}: {head}");
+        let is_page = kind.starts_with("text/html");
+        assert_eq!(head.contains("script-src 'sha256-"), is_page, "{path}: {head}");
+        assert_eq!(head.matches("content-security-policy").count(), 1, "{path}: {head}");
+        for header in ["x-frame-options: deny", "referrer-policy: no-referrer", "nosniff"] {
+            assert!(head.contains(header), "{path}: no {header} in {head}");
+        }
         assert!(body.contains(part), "{path}: {body}");
     }
 }
@@ -120,7 +123,8 @@ async fn an_agent_that_is_well_is_ready_and_says_what_it_looked_at() {
     let (_, body) = ask(server.at, "GET", "/readyz?verbose").await;
     assert_eq!(
         body,
-        "[+]input apiserver ok\n[!]input apiserver: no link can be made in /hold: own the log\n\
+        "trail whole: no event is delivered yet, and none is known to be lost\n\
+         [+]input apiserver ok\n[!]input apiserver: no link can be made in /hold: own the log\n\
          [+]checkpoint ok\n[+]disk budget ok\nok\n"
     );
     let (_, body) = ask(server.at, "GET", "/").await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::telemetry::{
-    CursorView, InputFinding, InputState, InputView, PairState, PairView, Time, human,
+    CursorView, InputFinding, InputState, InputView, PairState, PairView, Time, Writing, human,
 };
 
 /// `3s ago`; `never` if it has not happened.
@@ -76,9 +76,13 @@ pub(super) fn letters(pair: &PairView) -> String {
 }
 
 /// What the operator should know or do about an input, the worst first.
-pub(super) fn input_remarks(input: &InputView) -> impl Iterator<Item = String> {
+pub(super) fn input_remarks(input: &InputView, now: Time) -> impl Iterator<Item = String> {
     let remark = |finding: &InputFinding| format!("{}: {}", finding.what, finding.hint);
-    input.findings.iter().map(remark)
+    let silent = (input.writing(now) == Writing::Silent).then(|| {
+        let last = ago(input.last_write, now);
+        format!("the last write to the log was {last}: see that kube-apiserver runs")
+    });
+    input.findings.iter().map(remark).chain(silent)
 }
 
 /// What the operator should know or do about a pipeline.

@@ -3,6 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::errors::{ErrorList, Failing};
 use super::number::{CounterValue, GaugeValue, Stamp};
 use super::time::Time;
 
@@ -13,6 +14,12 @@ pub(crate) struct DiskStats {
     pub(crate) checkpoint_saved: Stamp,
     /// Bytes of everything that the agent wrote below `state_dir`.
     pub(crate) state_bytes: GaugeValue,
+    /// Free bytes on its file system.
+    pub(crate) free_bytes: GaugeValue,
+    /// When the first of the writes failed that all failed since.
+    pub(super) unsaved_since: Stamp,
+    pub(super) spent_since: Stamp,
+    pub(super) errors: ErrorList,
     checkpoint_error: Mutex<Option<String>>,
     spent: Mutex<Option<String>>,
     forged: Mutex<Option<String>>,
@@ -21,12 +28,16 @@ pub(crate) struct DiskStats {
 impl DiskStats {
     pub(crate) fn saved(&self, now: Time) {
         self.checkpoint_saved.set(Some(now));
+        self.unsaved_since.set(None);
         set(&self.checkpoint_error, None);
     }
 
     /// Records a failed save. `error` says what failed and what to do about it.
-    pub(crate) fn save_failed(&self, error: String) {
+    pub(crate) fn save_failed(&self, now: Time, error: String) {
         self.checkpoint_errors.inc();
+        self.unsaved_since.set(self.unsaved_since.get().or(Some(now)));
+        let what = format!("the checkpoint cannot be saved: {error}");
+        self.errors.note(Failing::Own(what), now);
         set(&self.checkpoint_error, Some(error));
     }
 
@@ -36,7 +47,13 @@ impl DiskStats {
     }
 
     /// `Some` says which bound of `disk` is reached and by how much; `None` means that there is room.
-    pub(crate) fn set_spent(&self, spent: Option<String>) {
+    pub(crate) fn set_spent(&self, now: Time, spent: Option<String>) {
+        let since = spent.as_ref().map(|_| self.spent_since.get().unwrap_or(now));
+        self.spent_since.set(since);
+        if let (Some(spent), Some(since)) = (&spent, since) {
+            let what = format!("the disk budget is spent: {spent}");
+            self.errors.lasts(Failing::Own(what), since, now);
+        }
         set(&self.spent, spent);
     }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LogLimiter;
 use super::human;
+use super::time::Time;
 use crate::event::labels;
 
 /// A lasting finding is logged again after this time, since log rotation may have removed the first line.
@@ -119,16 +120,22 @@ impl InputFinding {
 /// The findings of one input, and when each was logged.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    present: Vec<InputFinding>,
+    /// Each with the time since which it lasts.
+    present: Vec<(InputFinding, Time)>,
     said: Vec<(FindingKind, LogLimiter<Option<Severity>>)>,
 }
 
 impl Findings {
     /// The worst first, then in the order of the kinds.
     pub(super) fn list(&self) -> Vec<InputFinding> {
-        let mut list = self.present.clone();
+        let mut list: Vec<_> = self.present.iter().map(|(one, _)| one.clone()).collect();
         list.sort_by_key(|one| (!one.is_failure(), one.kind as usize));
         list
+    }
+
+    /// Since when the first of these findings has lasted.
+    pub(super) fn since(&self, is_meant: impl Fn(&InputFinding) -> bool) -> Option<Time> {
+        self.present.iter().filter(|(one, _)| is_meant(one)).map(|(_, since)| *since).min()
     }
 
     /// Replaces the finding of a kind; returns what to log now, if anything.
@@ -137,20 +144,23 @@ impl Findings {
         kind: FindingKind,
         finding: Option<InputFinding>,
         now: Instant,
+        time: Time,
     ) -> Option<FindingChange> {
-        let before = self.present.iter().position(|one| one.kind == kind);
+        let before = self.present.iter().position(|(one, _)| one.kind == kind);
         let before = before.map(|at| self.present.swap_remove(at));
         if finding.is_none() && before.is_none() {
             return None;
         }
         let severity = finding.as_ref().map(|finding| finding.severity);
-        self.present.extend(finding.clone());
+        let since = before.as_ref().map_or(time, |(_, since)| *since);
+        self.present.extend(finding.clone().map(|finding| (finding, since)));
         let at = self.said.iter().position(|(said, _)| *said == kind).unwrap_or_else(|| {
             self.said.push((kind, LogLimiter::every(AGAIN)));
             self.said.len() - 1
         });
         self.said[at].1.now(severity, now)?;
-        finding.map(FindingChange::Found).or(before.map(FindingChange::Ended))
+        let ended = before.map(|(before, _)| FindingChange::Ended(before));
+        finding.map(FindingChange::Found).or(ended)
     }
 }
 
@@ -177,6 +187,7 @@ impl FindingChange {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::at;
     use super::*;
 
     fn empty(what: &str) -> InputFinding {
@@ -189,14 +200,15 @@ mod tests {
         let start = Instant::now();
         let minute = |minutes: u64| start + Duration::from_mins(minutes);
         let kind = FindingKind::LogEmpty;
-        let first = findings.set(kind, Some(empty("for 1m")), minute(0));
+        let first = findings.set(kind, Some(empty("for 1m")), minute(0), at(0));
         assert_eq!(first, Some(FindingChange::Found(empty("for 1m"))));
-        assert_eq!(findings.set(kind, Some(empty("for 2m")), minute(1)), None);
+        assert_eq!(findings.set(kind, Some(empty("for 2m")), minute(1), at(60)), None);
         assert_eq!(findings.list(), [empty("for 2m")], "what is shown is up to date");
-        assert!(findings.set(kind, Some(empty("for 1h")), minute(60)).is_some());
-        let ended = findings.set(kind, None, minute(61));
+        assert!(findings.set(kind, Some(empty("for 1h")), minute(60), at(3600)).is_some());
+        assert_eq!(findings.since(|_| true), Some(at(0)), "not since the last look");
+        let ended = findings.set(kind, None, minute(61), at(3660));
         assert_eq!(ended, Some(FindingChange::Ended(empty("for 1h"))));
-        assert_eq!(findings.set(kind, None, minute(62)), None);
+        assert_eq!(findings.set(kind, None, minute(62), at(3720)), None);
         assert_eq!(findings.list(), []);
     }
 
@@ -207,10 +219,10 @@ mod tests {
         let links = InputFinding::warning(FindingKind::NoLinks, "no link", "own the log");
         let missing = InputFinding::failure(FindingKind::LogMissing, "not there", "set `path`");
         for one in [&links, &missing] {
-            findings.set(one.kind, Some(one.clone()), now);
+            findings.set(one.kind, Some(one.clone()), now, at(0));
         }
-        findings.set(FindingKind::LogEmpty, Some(empty("it is empty")), now);
-        findings.set(FindingKind::LogEmpty, None, now);
+        findings.set(FindingKind::LogEmpty, Some(empty("it is empty")), now, at(0));
+        findings.set(FindingKind::LogEmpty, None, now, at(0));
         assert_eq!(findings.list(), [missing, links]);
     }
 

@@ -12,6 +12,7 @@ use super::input::InputStats;
 use super::pair::{PairState, PairStats};
 use super::reload::ReloadStats;
 use super::time::Time;
+use super::writing::Writing;
 use crate::event::Label as _;
 
 /// A loop without a beat for this long is stuck: every loop waits for requests and files together with a timer.
@@ -26,6 +27,8 @@ pub(crate) struct Check {
     pub(crate) name: String,
     /// One sentence that says what is wrong and what to do; `None` if nothing is.
     pub(crate) problem: Option<String>,
+    /// Since when there is a problem, if known.
+    pub(crate) since: Option<Time>,
     /// Conditions that deserve a look without being a problem.
     pub(crate) warnings: Vec<String>,
     /// Text to show after "ok"; begins with a comma, or is empty.
@@ -40,7 +43,11 @@ impl Check {
         now: Time,
         unready_after: Duration,
     ) -> Self {
-        let name = format!("output {} of input {}", pair.output, pair.input);
+        let name = pair.title();
+        let since = match state {
+            PairState::Retrying { since, .. } | PairState::Stopped { since, .. } => Some(since),
+            PairState::Running | PairState::Draining | PairState::NotRunning => None,
+        };
         let problem = match state {
             PairState::Running | PairState::Draining | PairState::NotRunning => None,
             PairState::Retrying { since, reason, answer } => {
@@ -62,18 +69,21 @@ impl Check {
         let (said, whole) = (trail.to_string(), trail.whole);
         let note = if whole { format!(", {said}") } else { String::new() };
         let warnings = if whole { Vec::new() } else { vec![said] };
-        Self { name, problem, warnings, note }
+        Self { name, problem, since, warnings, note }
     }
 
-    pub(super) fn input(input: &InputStats) -> Self {
+    pub(super) fn input(input: &InputStats, now: Time) -> Self {
         let name = format!("input {}", input.name);
         let sentence = |finding: &InputFinding| format!("{}: {}", finding.what, finding.hint);
         let (failures, warnings): (Vec<_>, Vec<_>) =
             input.findings().into_iter().partition(InputFinding::is_failure);
         let problem: Vec<_> = failures.iter().map(sentence).collect();
         let problem = (!problem.is_empty()).then(|| format!("{name}: {}", problem.join("; ")));
-        let warnings = warnings.iter().map(sentence).collect();
-        Self { name, problem, warnings, note: String::new() }
+        let mut warnings: Vec<_> = warnings.iter().map(sentence).collect();
+        if Writing::of(input.last_write.get(), now) == Writing::Silent {
+            warnings.push(format!("{}: see that kube-apiserver runs", input.silence(now)));
+        }
+        Self { name, problem, since: input.failing_since(), warnings, note: String::new() }
     }
 
     pub(super) fn checkpoint(disk: &DiskStats) -> Self {
@@ -84,7 +94,8 @@ impl Check {
             format!("a checkpoint failed authentication when the agent started ({what}): find out who may write to `state_dir`")
         });
         let warnings = warnings.into_iter().collect();
-        Self { name: "checkpoint".into(), problem, warnings, ..Self::default() }
+        let since = disk.unsaved_since.get();
+        Self { name: "checkpoint".into(), problem, since, warnings, ..Self::default() }
     }
 
     /// Settings that a reload left out take effect after a restart; until then the agent works as before, so this
@@ -98,7 +109,8 @@ impl Check {
         let problem = disk.spent().map(|spent| {
             format!("the disk budget is spent ({spent}): free space below `state_dir` or raise `disk.max_bytes`")
         });
-        Self { name: "disk budget".into(), problem, ..Self::default() }
+        let since = disk.spent_since.get();
+        Self { name: "disk budget".into(), problem, since, ..Self::default() }
     }
 }
 

@@ -7,8 +7,10 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::errors::{ErrorList, Failing};
 use super::finding::{FindingKind, Findings, InputFinding};
 use super::number::{CounterValue, GaugeValue, Stamp};
+use super::time::Time;
 use crate::event::labels;
 
 labels! {
@@ -55,6 +57,8 @@ pub(crate) struct InputStats {
     foreign_said: AtomicBool,
     /// Event time of the last event read.
     pub(crate) last_event: Stamp,
+    /// When the live log was last written to, by its modification time.
+    pub(crate) last_write: Stamp,
     /// Known generations: the live one, and those whose backups exist or are still open.
     pub(crate) generations: GaugeValue,
     /// Backups, plain or compressed, beside the log.
@@ -68,6 +72,7 @@ pub(crate) struct InputStats {
     /// Locked when the state changes and when it is shown, never for an event.
     state: Mutex<InputState>,
     findings: Mutex<Findings>,
+    pub(super) errors: ErrorList,
     /// Whether findings are logged: only for an input that is followed, not for one that a command inspects.
     aloud: AtomicBool,
 }
@@ -105,12 +110,29 @@ impl InputStats {
 
     /// Sets or clears the finding of this kind. Call it with the present condition each time it is examined.
     pub(crate) fn set_finding(&self, kind: FindingKind, finding: Option<InputFinding>) {
+        let now = Time::now();
+        let failure = finding.as_ref().filter(|finding| finding.is_failure());
+        let failure = failure.map(|finding| Failing::Input(kind, finding.what.clone()));
         let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-        let change = findings.set(kind, finding, Instant::now());
+        let change = findings.set(kind, finding, Instant::now(), now);
+        let since = findings.since(|one| one.kind == kind);
         drop(findings);
+        if let (Some(failure), Some(since)) = (failure, since) {
+            self.errors.lasts(failure, since, now);
+        }
         if let Some(change) = change.filter(|_| self.aloud.load(Relaxed)) {
             change.log(&self.name);
         }
+    }
+
+    /// Since when the first of the present failures has lasted.
+    pub(super) fn failing_since(&self) -> Option<Time> {
+        self.since(InputFinding::is_failure)
+    }
+
+    /// Since when the first of these findings has lasted.
+    pub(super) fn since(&self, is_meant: impl Fn(&InputFinding) -> bool) -> Option<Time> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).since(is_meant)
     }
 
     /// The present findings, the worst first.

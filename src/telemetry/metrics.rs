@@ -3,10 +3,14 @@
 //! A counter is named here without `_total`; the writer adds it. Label values are members of closed sets or names
 //! from the configuration, never a path, a user, or anything that a client of the API server can choose.
 
+use std::time::Duration;
+
 use super::exposition::{Exposition, Family, Format, Labels, MetricKind, Number};
 use super::number::{Counts, Histogram};
 use super::process::Process;
-use super::{FindingKind, InputState, InputStats, PairState, PairStats, Telemetry, Time};
+use super::{
+    FindingKind, InputState, InputStats, PairState, PairStats, Telemetry, Time, TrailState,
+};
 use crate::event::Label;
 use crate::transform;
 
@@ -39,6 +43,7 @@ const INPUT: &[MetricRow<InputStats>] = &[
     MetricRow("auditrail_input_unreadable_lines", "Lines that are no event.", Counter(|i| i.unreadable_lines.get())),
     MetricRow("auditrail_input_passed_over_lines", "Lines left out: messages of the server itself, comments, headings.", Counter(|i| i.passed_over_lines.get())),
     MetricRow("auditrail_input_last_event_timestamp_seconds", "Event time of the last event read.", Seconds(|i, _| i.last_event.get().map(Time::seconds))),
+    MetricRow("auditrail_input_last_write_timestamp_seconds", "Time of the last write to the live log, by its modification time.", Seconds(|i, _| i.last_write.get().map(Time::seconds))),
     MetricRow("auditrail_input_generations", "Generations of the log that are known, the live one included.", Gauge(|i| Some(i.generations.get()))),
     MetricRow("auditrail_input_backups", "Backups of the log on disk.", Gauge(|i| Some(i.backups.get()))),
     MetricRow("auditrail_hold_pins", "Generations of the log that a hard link keeps.", Gauge(|i| Some(i.pins.get()))),
@@ -102,7 +107,7 @@ const PROCESS: &[MetricRow<Process>] = &[
 
 impl Telemetry {
     /// The body of `/metrics`.
-    pub(crate) fn metrics(&self, format: Format, now: Time) -> String {
+    pub(crate) fn metrics(&self, format: Format, now: Time, unready_after: Duration) -> String {
         let (inputs, pairs) = (self.inputs(), self.pairs());
         let inputs: Vec<_> =
             inputs.iter().map(|i| (vec![("input", (&*i.name).into())], &**i)).collect();
@@ -114,6 +119,14 @@ impl Telemetry {
         rows(&mut to, INPUT, &inputs, now);
         rows(&mut to, PAIR, &pairs, now);
         rows(&mut to, AGENT, &[(vec![], self)], now);
+        let help =
+            "1 for the verdict on the trail, which the page and `auditrail status` show too.";
+        let verdict = self.verdict(now, unready_after);
+        let mut states = to.family("auditrail_trail_state", help, MetricKind::Gauge);
+        for state in TrailState::ALL {
+            let is_it = *state == verdict.state;
+            states.value(&vec![("state", state.text().into())], Number::Whole(is_it.into()));
+        }
         // A gauge, not an `info`: the older text format has no such type.
         let version = vec![("version", self.0.identity.version.into())];
         to.family("auditrail_build_info", "1; the label says what runs here.", MetricKind::Gauge)
@@ -213,7 +226,7 @@ mod tests {
     }
 
     fn scrape(telemetry: &Telemetry, format: Format) -> String {
-        masked(&telemetry.metrics(format, at(60)))
+        masked(&telemetry.metrics(format, at(60), Duration::from_mins(1)))
     }
 
     /// To accept a change, run `AUDITRAIL_BLESS=1 cargo test metrics` and read the difference.

@@ -12,11 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 mod disk;
+mod errors;
 mod exposition;
 mod finding;
 mod gaps;
 mod health;
+mod history;
 pub(crate) mod human;
+mod in_force;
 mod input;
 pub(crate) mod log;
 mod log_limiter;
@@ -32,12 +35,17 @@ pub(crate) mod systemd;
 pub(crate) mod systemd_fdstore;
 mod time;
 mod trail;
+mod trail_verdict;
+mod writing;
 
 pub(crate) use disk::DiskStats;
+pub(crate) use errors::ErrorSeen;
 pub(crate) use exposition::Format as MetricsFormat;
 pub(crate) use finding::{FindingKind, InputFinding, Severity};
 pub(crate) use gaps::GapSeen;
 pub(crate) use health::{Check, Heartbeat};
+pub(crate) use history::{Point, SAMPLE_EVERY};
+pub(crate) use in_force::{InForce, InputInForce, OutputInForce};
 pub(crate) use input::{InputState, InputStats, Watch};
 pub(crate) use log_limiter::LogLimiter;
 pub(crate) use pair::{DeliveredUpTo, EventResult, LookupResult, PairState, PairStats};
@@ -45,6 +53,8 @@ pub(crate) use requests::Outcome;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;
 pub(crate) use trail::Trail;
+pub(crate) use trail_verdict::{TrailState, TrailVerdict};
+pub(crate) use writing::Writing;
 
 /// The identity of this agent.
 #[derive(Clone, Debug)]
@@ -72,6 +82,8 @@ struct Shared {
     /// In bytes; see [`Telemetry::set_memory_bound`].
     memory_bound: number::GaugeValue,
     reload: reload::ReloadStats,
+    in_force: Mutex<Option<InForce>>,
+    history: history::History,
     hearts: health::Hearts,
 }
 
@@ -86,6 +98,8 @@ impl Telemetry {
             disk: DiskStats::default(),
             memory_bound: number::GaugeValue::default(),
             reload: reload::ReloadStats::default(),
+            in_force: Mutex::default(),
+            history: history::History::default(),
             hearts: health::Hearts::new(),
         }))
     }
@@ -120,6 +134,16 @@ impl Telemetry {
     /// The most memory that the configuration allows, in bytes.
     pub(crate) fn set_memory_bound(&self, bytes: u64) {
         self.0.memory_bound.set(bytes);
+    }
+
+    /// The configuration in force, from the start or the last reload on.
+    pub(crate) fn set_in_force(&self, in_force: InForce) {
+        *self.0.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(in_force);
+    }
+
+    /// The configuration in force.
+    pub(crate) fn in_force(&self) -> Option<InForce> {
+        self.0.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The result of the last reload.
@@ -162,7 +186,7 @@ impl Telemetry {
         unready_after: Duration,
         state: impl Fn(&PairStats) -> PairState,
     ) -> Vec<Check> {
-        let inputs = self.inputs().into_iter().map(|input| Check::input(&input));
+        let inputs = self.inputs().into_iter().map(|input| Check::input(&input, now));
         let pairs = self
             .pairs()
             .into_iter()
@@ -176,6 +200,16 @@ impl Telemetry {
     /// Why the agent is not ready, one sentence each that says what to do; empty if it is ready.
     pub(crate) fn readiness(&self, now: Time, unready_after: Duration) -> Vec<String> {
         self.checks(now, unready_after).into_iter().filter_map(|check| check.problem).collect()
+    }
+
+    /// The verdict on the trail.
+    pub(crate) fn verdict(&self, now: Time, unready_after: Duration) -> TrailVerdict {
+        self.verdict_of(&self.checks(now, unready_after), now)
+    }
+
+    /// The verdict that follows from these checks, in their words.
+    pub(crate) fn verdict_of(&self, checks: &[Check], now: Time) -> TrailVerdict {
+        TrailVerdict::of(checks, &self.inputs(), &self.pairs(), now)
     }
 
     /// The loops that are stuck; empty if the agent is alive.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::errors::{ErrorList, Failing};
 use super::gaps::{GapList, GapSeen};
 use super::human;
 use super::input::InputStats;
@@ -109,6 +110,7 @@ pub(crate) struct PairStats {
     pub(crate) dead_letters_damaged: GaugeValue,
     /// When the oldest dead letter was first refused.
     pub(super) dead_letters_oldest: Stamp,
+    pub(super) errors: ErrorList,
     /// These locks are taken once per request and when shown, never for an event, and only to move a value.
     state: Mutex<PairState>,
     /// Events that the output refuses for a reason that the operator has to fix, while it may accept others.
@@ -133,6 +135,11 @@ impl PairStats {
             latency: Histogram::new(&LATENCY),
             ..Self::default()
         }
+    }
+
+    /// `output loki of input apiserver`.
+    pub(crate) fn title(&self) -> String {
+        format!("output {} of input {}", self.output, self.input)
     }
 
     /// Counts a gap and adds it to the list of the last gaps.
@@ -190,12 +197,16 @@ impl PairStats {
             PairState::Retrying { since, .. } => since,
             _ => now,
         };
-        *state = PairState::Retrying { since, reason, answer: human::line(answer, ANSWER_MAX) };
+        let answer = human::line(answer, ANSWER_MAX);
+        *state = PairState::Retrying { since, reason, answer };
+        self.errors.note(Failing::Output(state.clone()), now);
     }
 
     pub(crate) fn stopped(&self, now: Time, answer: &str, hint: &str) {
         let (answer, hint) = (human::line(answer, ANSWER_MAX), human::line(hint, ANSWER_MAX));
-        *held(&self.state) = PairState::Stopped { since: now, answer, hint };
+        let state = PairState::Stopped { since: now, answer, hint };
+        self.errors.note(Failing::Output(state.clone()), now);
+        *held(&self.state) = state;
     }
 
     pub(crate) fn draining(&self) {
@@ -211,6 +222,10 @@ impl PairStats {
         let why = why.map(|(since, answer, hint)| {
             (since, human::line(answer, ANSWER_MAX), human::line(hint, ANSWER_MAX))
         });
+        if let Some((since, answer, hint)) = why.clone() {
+            let waits = PairState::Stopped { since, answer, hint };
+            self.errors.lasts(Failing::Output(waits), since, since);
+        }
         *held(&self.waiting) = WaitingEvents { events, why };
     }
 

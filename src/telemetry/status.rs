@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::number::Counts;
 use super::{
-    DeliveredUpTo, EventResult, GapSeen, InputFinding, InputState, InputStats, LookupResult,
-    PairState, PairStats, Telemetry, Time, Trail, Watch,
+    Check, DeliveredUpTo, ErrorSeen, EventResult, GapSeen, InForce, InputFinding, InputState,
+    InputStats, LookupResult, PairState, PairStats, Telemetry, Time, Trail, TrailVerdict, Watch,
+    Writing,
 };
 use crate::event::{GapReason, Label, RetryReason};
 
@@ -23,12 +24,21 @@ pub(crate) struct Snapshot {
     pub(crate) running: bool,
     pub(crate) started: Time,
     pub(crate) taken: Time,
+    /// Absent in the answer of an earlier version.
+    #[serde(default)]
+    pub(crate) verdict: Option<TrailVerdict>,
     pub(crate) ready: bool,
     /// Why the agent is not ready, one sentence each.
     pub(crate) reasons: Vec<String>,
     pub(crate) inputs: Vec<InputView>,
     pub(crate) pairs: Vec<PairView>,
     pub(crate) disk: DiskView,
+    /// The latest first.
+    #[serde(default)]
+    pub(crate) errors: Vec<ErrorSeen>,
+    /// Absent if no agent runs.
+    #[serde(default)]
+    pub(crate) in_force: Option<InForce>,
     /// The part of the file that the last reload left out, and what to do; absent while all of it is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reload_problem: Option<String>,
@@ -48,6 +58,8 @@ pub(crate) struct InputView {
     pub(crate) bytes: u64,
     pub(crate) events: u64,
     pub(crate) last_event: Option<Time>,
+    #[serde(default)]
+    pub(crate) last_write: Option<Time>,
     pub(crate) generations: u64,
     pub(crate) backups: u64,
     /// Pins (hard links in the hold directory), bytes on disk of all pinned files, and of those that only the pin
@@ -90,6 +102,8 @@ pub(crate) struct PairView {
     pub(crate) dead_letters: u64,
     pub(crate) dead_letter_bytes: u64,
     pub(crate) dead_letters_damaged: u64,
+    #[serde(default)]
+    pub(crate) dead_letters_oldest: Option<Time>,
     pub(crate) lag_bytes: u64,
     pub(crate) lag_seconds: f64,
     /// Time until a backup that is not acknowledged is deleted; absent if none is pending.
@@ -128,6 +142,9 @@ pub(crate) struct DiskView {
     pub(crate) checkpoint_error: Option<String>,
     pub(crate) checkpoint_errors: u64,
     pub(crate) state_bytes: u64,
+    /// Free bytes on its file system; 0 if nobody has looked yet.
+    #[serde(default)]
+    pub(crate) free_bytes: u64,
     pub(crate) spent: Option<String>,
     /// The checkpoint that failed authentication at the last start, and the evidence.
     #[serde(default)]
@@ -139,7 +156,9 @@ impl Telemetry {
     pub(crate) fn snapshot(&self, now: Time, unready_after: Duration) -> Snapshot {
         let identity = &self.0.identity;
         let disk = self.disk();
-        let reasons = self.readiness(now, unready_after);
+        let checks = self.checks(now, unready_after);
+        let verdict = Some(self.verdict_of(&checks, now));
+        let reasons = problems(checks);
         Snapshot {
             node: identity.node.clone(),
             cluster: identity.cluster.clone(),
@@ -147,6 +166,7 @@ impl Telemetry {
             running: true,
             started: self.0.started,
             taken: now,
+            verdict,
             ready: reasons.is_empty(),
             reasons,
             inputs: self.inputs().iter().map(|input| InputView::of(input)).collect(),
@@ -156,9 +176,12 @@ impl Telemetry {
                 checkpoint_error: disk.checkpoint_error(),
                 checkpoint_errors: disk.checkpoint_errors.get(),
                 state_bytes: disk.state_bytes.get(),
+                free_bytes: disk.free_bytes.get(),
                 spent: disk.spent(),
                 checkpoint_forged: disk.forged(),
             },
+            errors: self.errors(false),
+            in_force: self.in_force(),
             reload_problem: self.0.reload.problem(),
             memory_bound_bytes: self.0.memory_bound.get(),
         }
@@ -169,9 +192,10 @@ impl Telemetry {
     /// The status without the wording of a back end's answers, only their class: safe to show to anybody.
     pub(crate) fn public_snapshot(&self, now: Time, unready_after: Duration) -> Snapshot {
         let mut snapshot = self.snapshot(now, unready_after);
-        let problems =
-            self.public_checks(now, unready_after).into_iter().filter_map(|check| check.problem);
-        snapshot.reasons = problems.collect();
+        let checks = self.public_checks(now, unready_after);
+        snapshot.verdict = Some(self.verdict_of(&checks, now));
+        snapshot.errors = self.errors(true);
+        snapshot.reasons = problems(checks);
         snapshot.ready = snapshot.reasons.is_empty();
         for pair in &mut snapshot.pairs {
             pair.state = std::mem::take(&mut pair.state).public();
@@ -180,7 +204,16 @@ impl Telemetry {
     }
 }
 
+fn problems(checks: Vec<Check>) -> Vec<String> {
+    checks.into_iter().filter_map(|check| check.problem).collect()
+}
+
 impl InputView {
+    /// Whether the API server still writes to the log.
+    pub(crate) fn writing(&self, now: Time) -> Writing {
+        Writing::of(self.last_write, now)
+    }
+
     fn of(input: &InputStats) -> Self {
         Self {
             name: input.name.as_ref().into(),
@@ -189,6 +222,7 @@ impl InputView {
             bytes: input.bytes.get(),
             events: input.events.get(),
             last_event: input.last_event.get(),
+            last_write: input.last_write.get(),
             generations: input.generations.get(),
             backups: input.backups.get(),
             pins: input.pins.get(),
@@ -220,6 +254,7 @@ impl PairView {
             dead_letters: pair.dead_letters.get(),
             dead_letter_bytes: pair.dead_letter_bytes.get(),
             dead_letters_damaged: pair.dead_letters_damaged.get(),
+            dead_letters_oldest: pair.dead_letters_oldest.get(),
             lag_bytes: pair.lag_bytes.get(),
             lag_seconds: pair.lag(now).as_secs_f64(),
             time_to_loss_seconds: pair.time_to_loss().map(|left| left.as_secs_f64()),

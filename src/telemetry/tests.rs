@@ -20,6 +20,7 @@ pub(crate) fn busy() -> Telemetry {
     input.events.add(412_345);
     input.torn_lines.inc();
     input.last_event.set(Some(at(60)));
+    input.last_write.set(Some(at(60)));
     input.generations.set(8);
     input.backups.set(7);
     input.pins.set(3);
@@ -122,13 +123,13 @@ fn an_agent_is_ready_only_while_events_can_arrive() {
 #[test]
 fn a_checkpoint_that_cannot_be_saved_and_a_spent_budget_are_unready_until_they_are_mended() {
     let telemetry = Telemetry::new(Identity { node: "cp-1".into(), cluster: None, version: "0" });
-    telemetry.disk().save_failed("Read-only file system".into());
-    telemetry.disk().set_spent(Some("1 GiB of 1 GiB used".into()));
+    telemetry.disk().save_failed(at(0), "Read-only file system".into());
+    telemetry.disk().set_spent(at(0), Some("1 GiB of 1 GiB used".into()));
     let reasons = telemetry.readiness(at(0), MINUTE);
     assert!(reasons[0].contains("(Read-only file system)"), "{reasons:?}");
     assert!(reasons[1].contains("(1 GiB of 1 GiB used)"), "{reasons:?}");
     telemetry.disk().saved(at(1));
-    telemetry.disk().set_spent(None);
+    telemetry.disk().set_spent(at(1), None);
     assert_eq!(telemetry.readiness(at(2), MINUTE), [""; 0]);
     assert_eq!(telemetry.disk().checkpoint_errors.get(), 1);
 }

@@ -35,6 +35,13 @@ pub(crate) struct Trail {
 }
 
 impl PairStats {
+    /// When the first of the known holes was found.
+    pub(super) fn first_hole(&self) -> Option<Time> {
+        let gap = self.last_gaps().first().map(|gap| gap.detected);
+        let unfollowed = self.input_stats.since(|one| one.kind == FindingKind::UnfollowedFiles);
+        [gap, self.dead_letters_oldest.get(), unfollowed].into_iter().flatten().min()
+    }
+
     /// Whether anything is known to be missing in the back end.
     pub(crate) fn trail(&self) -> Trail {
         Trail::of(self, &self.input_stats)
@@ -67,12 +74,21 @@ impl Trail {
 /// `whole since …`, or `NOT WHOLE: …`.
 impl fmt::Display for Trail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.whole {
-            return match self.since {
-                Some(since) => write!(f, "whole since {since:.3}"),
-                None => f.write_str("no event is delivered yet"),
-            };
+        match self.since {
+            Some(since) if self.whole => return write!(f, "whole since {since:.3}"),
+            None if self.whole => return f.write_str("no event is delivered yet"),
+            _ => write!(f, "NOT WHOLE: {}", self.missing())?,
         }
+        match self.since.filter(|_| self.gaps > 0) {
+            Some(since) => write!(f, "; no gap since {since:.3}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Trail {
+    /// What is missing, for a trail that is not whole.
+    pub(super) fn missing(&self) -> String {
         let plural = |n: u64| if n == 1 { "" } else { "s" };
         let mut missing = Vec::new();
         if self.gaps > 0 {
@@ -92,11 +108,7 @@ impl fmt::Display for Trail {
         if self.unfollowed_files {
             missing.push("files beside the log that are not followed".into());
         }
-        write!(f, "NOT WHOLE: {}", missing.join("; "))?;
-        match self.since.filter(|_| self.gaps > 0) {
-            Some(since) => write!(f, "; no gap since {since:.3}"),
-            None => Ok(()),
-        }
+        missing.join("; ")
     }
 }
 

@@ -1,5 +1,6 @@
-//! Each kind of trouble turns the right lights red: an alert fires within its time, `/readyz` tells the same story, and
-//! both end with the trouble. Prometheus evaluates the shipped rules, whose minutes are seconds here.
+//! Each kind of trouble turns the right lights red: an alert fires within its time; `/readyz`, the page, `auditrail status`
+//! and the metric tell the same story; and all end with the trouble. Prometheus evaluates the shipped rules, whose
+//! minutes are seconds here.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,6 +28,7 @@ fn hurried() -> String {
     let mut hurried = time.replace_all(&rules, hurry).replace("[1d:5m]", "[24m:5s]");
     let numbers = [
         ("> 600", "> 10"),
+        ("> 900", "> 15"),
         ("> 1800", "> 30"),
         ("> 120", "> 2"),
         ("< 3600", "< 60"),
@@ -81,26 +83,37 @@ impl Scene {
         Ok(firing.map(|alert| alert["labels"]["alertname"].as_str().unwrap().to_owned()).collect())
     }
 
-    /// Waits for an alert. `/readyz` must then answer with this status and these words; `None`: the agent cannot answer.
-    fn turns_red(&mut self, alert: &str, ready: Option<(u16, &str)>) {
+    /// Waits for an alert. `/readyz?verbose` must then have these words, and every place this verdict on the trail, with
+    /// which the status code of `/readyz` agrees; `None`: the agent cannot answer, and no place says that all is well.
+    fn turns_red(&mut self, alert: &str, told: Option<(&str, &str)>) {
         wait_for(alert, Duration::from_mins(1), || {
             let firing = self.firing()?;
             if firing.contains(alert) { Ok(()) } else { Err(format!("{firing:?}")) }
         });
-        if let Some((status, words)) = ready {
-            let answer = self.agent.page("/readyz?verbose").unwrap();
-            let (found, text) = (answer.status, answer.text());
-            assert!(found == status && text.contains(words), "{alert}: {found} {text}");
-        }
+        let Some((verdict, words)) = told else { return self.answers_nobody(alert) };
+        let text = self.agent.page("/readyz?verbose").unwrap().text();
+        assert!(text.contains(words), "{alert}: {text}");
+        self.agent.wait_verdict(verdict);
     }
 
-    /// Waits until no alert fires and the agent is ready.
+    /// The page and the probe get no answer, and `status` does not claim that the agent is well.
+    fn answers_nobody(&self, alert: &str) {
+        let (code, said) = self.agent.probe(&["ready", "--timeout", "300ms"]);
+        assert!(code == Some(1) && !said.contains("ok"), "{alert}: {said}");
+        let (code, table, error) = self.agent.command(&["status"]);
+        let told = [table.as_str(), &error].concat();
+        let admits = told.contains("NOT RUNNING") && told.contains("\ntrail stopped")
+            || told.contains("cannot ask the agent");
+        assert!(code == Some(1) && admits, "{alert}: {code:?} {told}");
+    }
+
+    /// Waits until no alert fires, the agent is ready, and every place says that the trail is whole.
     fn turns_green(&mut self, after: &str) {
         wait_for(&format!("green lights after {after}"), Duration::from_mins(1), || {
             let firing = self.firing()?;
             if firing.is_empty() { Ok(()) } else { Err(format!("{firing:?}")) }
         });
-        self.agent.wait_readyz(200, Duration::from_secs(10));
+        self.agent.wait_verdict("whole");
     }
 
     /// A directory at this path makes the writing of a checkpoint fail.
@@ -115,17 +128,17 @@ fn each_trouble_fires_its_alert_and_turns_readyz_red_until_it_ends() {
     scene.turns_green("the start");
 
     scene.store.state().down = Some(503);
-    scene.turns_red("AuditrailOutputRetrying", Some((503, "has taken nothing for")));
+    scene.turns_red("AuditrailOutputRetrying", Some(("stopped", "has taken nothing for")));
     scene.store.state().down = None;
     scene.turns_green("an outage");
 
     scene.store.state().down = Some(401);
-    scene.turns_red("AuditrailOutputStopped", Some((503, "has stopped (HTTP 401)")));
+    scene.turns_red("AuditrailOutputStopped", Some(("stopped", "has stopped (HTTP 401)")));
     scene.store.state().down = None;
     scene.turns_green("refused credentials");
 
     fs::create_dir(scene.blocked_checkpoint()).unwrap();
-    scene.turns_red("AuditrailCheckpointNotSaved", Some((503, "the checkpoint cannot be saved")));
+    scene.turns_red("AuditrailCheckpointNotSaved", Some(("stopped", "the checkpoint cannot be saved")));
     fs::remove_dir(scene.blocked_checkpoint()).unwrap();
     scene.turns_green("a checkpoint that could not be written");
 
@@ -141,10 +154,10 @@ fn each_trouble_fires_its_alert_and_turns_readyz_red_until_it_ends() {
     scene.turns_green("a kill");
 
     scene.writes = false;
-    scene.turns_red("AuditrailLogSilent", Some((200, "")));
+    scene.turns_red("AuditrailLogSilent", Some(("whole", "")));
     scene.writes = true;
     scene.turns_green("an API server that wrote nothing");
 
     scene.api_server.append(&[&[0; 200][..], b"\n"].concat());
-    scene.turns_red("AuditrailEventsLost", Some((200, "NOT WHOLE: 1 gap")));
+    scene.turns_red("AuditrailEventsLost", Some(("holes", "NOT WHOLE: 1 gap")));
 }

@@ -20,7 +20,7 @@ use crate::config::{self, Config};
 use crate::dead_letters::{self, StoredPair};
 use crate::input::Input;
 use crate::server;
-use crate::telemetry::{DeliveredUpTo, Snapshot, Time, human};
+use crate::telemetry::{DeliveredUpTo, Snapshot, Time, TrailVerdict, human};
 
 /// The shortest and the longest pause of `--watch`.
 const PAUSE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
@@ -199,6 +199,8 @@ fn from_disk(config: &Config) -> anyhow::Result<Snapshot> {
         "no agent runs with the state directory {}: start it, or add --config with the configuration of the running agent",
         config.state_dir.display()
     );
+    let saved = snapshot.disk.checkpoint_saved;
+    snapshot.verdict = Some(TrailVerdict::without_agent(saved, absent.clone()));
     snapshot.reasons.insert(0, absent);
     Ok(Snapshot { running: false, ready: false, ..snapshot })
 }

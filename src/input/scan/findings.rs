@@ -16,7 +16,7 @@ use super::rotation;
 use crate::config::FollowedLog;
 use crate::discovery;
 use crate::disk::{Links, NoFile, ReadFile, descriptors};
-use crate::telemetry::{FindingKind, InputFinding, InputState, InputStats, human};
+use crate::telemetry::{FindingKind, InputFinding, InputState, InputStats, Time, human};
 
 /// The hint for a log that the agent may not read.
 const RIGHTS: &str = "run as root, give the agent CAP_DAC_READ_SEARCH, or change mode and group of the file and its directory";
@@ -80,6 +80,7 @@ pub(crate) fn after_look(
     let empty = found.as_ref().ok().and_then(|found| empty(config, found, looker));
     rotation::after_look(stats, &config.path, found.as_ref().ok());
     stats.set_state(readable);
+    stats.last_write.set(last_write(&config.path));
     stats.set_finding(FindingKind::NotAFile, odd);
     stats.set_finding(FindingKind::LogMissing, missing);
     stats.set_finding(FindingKind::LogUnreadable, unreadable);
@@ -173,6 +174,13 @@ pub(crate) fn not_a_file(path: &Path) -> Option<InputFinding> {
         },
         "set `path` to the regular file that --audit-log-path of kube-apiserver names; a server that logs to a pipe or a device cannot be followed",
     ))
+}
+
+/// When somebody last wrote to the log.
+fn last_write(path: &Path) -> Option<Time> {
+    let modified = fs::metadata(path).ok().filter(fs::Metadata::is_file)?.modified().ok()?;
+    let nanos = modified.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+    Some(Time::from_nanos(i64::try_from(nanos).ok()?))
 }
 
 /// The server created the log, and nothing was ever written to it.

@@ -74,7 +74,7 @@ impl Agent {
     pub fn configure(&self, tables: &str) {
         let state = self.state_dir();
         let text = format!(
-            "node = \"cp-1\"\ncluster = \"test\"\nstate_dir = \"{}\"\n\
+            "node = \"cp-1\"\ncluster = \"test\"\nstate_dir = '''{}'''\n\
              disk = {{ max_bytes = \"1GiB\", min_free = \"1MiB\" }}\nunready_after = \"5s\"\n\
              transform = {{ redact = \"off\", omit_managed_fields = false, max_event_bytes = \"off\" }}\n\
              [server]\nlisten = \"127.0.0.1:{}\"\n{tables}",
@@ -206,6 +206,51 @@ impl Agent {
     /// Fetches one of its own HTTP pages.
     pub fn page(&self, path: &str) -> Result<http::Answer, String> {
         http::get(&format!("http://127.0.0.1:{}{path}", self.port))
+    }
+
+    /// The verdict on the trail in one word, as each place tells it that an operator or a machine looks at. `Err` while
+    /// nothing answers.
+    pub fn verdicts(&self) -> Result<Vec<(&'static str, String)>, String> {
+        let word = |text: &str, before: &str, after: char| {
+            let rest = text.split(before).nth(1).unwrap_or_default();
+            rest.split(after).next().unwrap_or_default().to_owned()
+        };
+        let body =
+            |path| self.page(path).map(|answer| String::from_utf8_lossy(&answer.body).into_owned());
+        let metrics = body("/metrics")?;
+        let is_on =
+            |line: &&str| line.starts_with("auditrail_trail_state{") && line.ends_with(" 1");
+        let series = metrics.lines().find(is_on).unwrap_or_default().to_owned();
+        Ok(vec![
+            ("/", word(&body("/")?, "data-state=\"", '"')),
+            ("/metrics", word(&series, "state=\"", '"')),
+            ("/readyz?verbose", word(&body("/readyz?verbose")?, "trail ", ' ').replace(':', "")),
+            (
+                "/status",
+                self.page("/status")?.json()?["verdict"]["state"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .into(),
+            ),
+            (
+                "auditrail status",
+                word(&self.command(&["status"]).1, "\ntrail ", ' ').replace(':', ""),
+            ),
+        ])
+    }
+
+    /// Waits until every place tells this verdict, and checks that readiness agrees with it.
+    pub fn wait_verdict(&self, state: &str) {
+        wait_for(&format!("every place to say {state}"), Duration::from_secs(30), || {
+            let told = self.verdicts()?;
+            if told.iter().all(|(_, word)| word == state) {
+                Ok(())
+            } else {
+                Err(format!("{told:?}"))
+            }
+        });
+        let ready = if state == "stopped" { 503 } else { 200 };
+        self.wait_readyz(ready, Duration::from_secs(5));
     }
 
     /// Its process ID.

@@ -230,7 +230,7 @@ impl Play<'_> {
 
     /// Adds the gaps that a process reported.
     fn note(&mut self, process: &Process) {
-        let metrics = process.telemetry.metrics(MetricsFormat::Text, Time::now());
+        let metrics = process.telemetry.metrics(MetricsFormat::Text, Time::now(), Duration::MAX);
         for line in metrics.lines() {
             let Some((_, rest)) = line.split_once("auditrail_gap") else { continue };
             let Some((_, rest)) = rest.split_once("reason=\"") else { continue };
