@@ -103,7 +103,7 @@ fn content(data: &PageData<'_>) -> Markup {
             (verdict::header(snapshot))
             main {
                 (verdict::verdict(snapshot))
-                (verdict::answers(data))
+                (verdict::answers(snapshot, data.hour))
                 (outputs::section(snapshot))
                 (inputs::section(snapshot))
                 (hour::section(data.hour))

@@ -8,15 +8,13 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::pair::PairState;
+use super::finding::FindingKind;
+use super::pair_state::PairState;
 use super::time::Time;
-use super::{FindingKind, Telemetry};
 use crate::event::Label as _;
 
 /// The number of errors kept for each owner.
 const KEPT: usize = 10;
-/// The number of errors shown.
-const SHOWN: usize = 20;
 
 /// An error as it is shown.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -68,7 +66,7 @@ fn told(state: &PairState) -> String {
 }
 
 #[derive(Debug)]
-struct Kept {
+struct KeptError {
     what: Failing,
     first: Time,
     last: Time,
@@ -77,7 +75,7 @@ struct Kept {
 
 /// The last errors of one owner, the latest at the end.
 #[derive(Debug, Default)]
-pub(super) struct ErrorList(Mutex<VecDeque<Kept>>);
+pub(super) struct ErrorList(Mutex<VecDeque<KeptError>>);
 
 impl ErrorList {
     /// Adds an error, or counts it if it is known.
@@ -96,9 +94,9 @@ impl ErrorList {
         self.with(|list| {
             let at = list.iter().position(|kept| kept.what.is(&what));
             let known = at.and_then(|at| list.remove(at));
-            let Kept { first, times, .. } =
-                known.unwrap_or(Kept { what: what.clone(), first: now, last: now, times: 0 });
-            list.push_back(Kept { what, first, last: now, times: times + u64::from(is_new) });
+            let KeptError { first, times, .. } =
+                known.unwrap_or(KeptError { what: what.clone(), first: now, last: now, times: 0 });
+            list.push_back(KeptError { what, first, last: now, times: times + u64::from(is_new) });
             if list.len() > KEPT {
                 list.pop_front();
             }
@@ -109,7 +107,7 @@ impl ErrorList {
     pub(super) fn list(&self, at: &str, public: bool) -> Vec<ErrorSeen> {
         let mut shown: Vec<ErrorSeen> = Vec::new();
         let kept = self.with(|list| {
-            let copy = |kept: &Kept| (kept.what.clone(), kept.first, kept.last, kept.times);
+            let copy = |kept: &KeptError| (kept.what.clone(), kept.first, kept.last, kept.times);
             list.iter().map(copy).collect::<Vec<_>>()
         });
         for (what, first, last, times) in kept {
@@ -127,31 +125,15 @@ impl ErrorList {
         shown
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut VecDeque<Kept>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut VecDeque<KeptError>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Telemetry {
-    /// The last errors of this process, the latest first.
-    pub(super) fn errors(&self, public: bool) -> Vec<ErrorSeen> {
-        let mut errors = self.disk().errors.list("state directory", public);
-        for input in self.inputs() {
-            errors.extend(input.errors.list(&format!("input {}", input.name), public));
-        }
-        for pair in self.pairs() {
-            errors.extend(pair.errors.list(&pair.title(), public));
-        }
-        errors.sort_by_key(|error| std::cmp::Reverse(error.last));
-        errors.truncate(SHOWN);
-        errors
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::at;
-    use super::super::{Identity, InputFinding};
+    use super::super::{Identity, InputFinding, Telemetry};
     use super::*;
     use crate::event::RetryReason;
 

@@ -4,10 +4,11 @@
 //! forgotten, and so are samples of the future, which a clock that was set back leaves.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{EventResult, Telemetry, Time};
+use super::pair::{EventResult, PairStats};
+use super::time::Time;
 
 /// Time between two samples.
 pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(15);
@@ -27,7 +28,7 @@ struct Sample {
 
 /// The ring.
 #[derive(Debug, Default)]
-pub(super) struct History(Mutex<Ring>);
+pub(super) struct LastHour(Mutex<Ring>);
 
 #[derive(Debug, Default)]
 struct Ring {
@@ -47,26 +48,17 @@ pub(crate) struct Point {
     pub(crate) lag: f64,
 }
 
-impl Telemetry {
-    /// Takes a sample. Call it every `every`, which is [`SAMPLE_EVERY`] except in tests.
-    pub(crate) fn sample(&self, now: Time, every: Duration) {
-        let pairs = self.pairs();
+impl LastHour {
+    pub(super) fn sample(&self, pairs: &[Arc<PairStats>], now: Time, every: Duration) {
         let delivered = pairs.iter().map(|pair| pair.events.of(EventResult::Delivered).get());
         let sample = Sample {
             at: now,
             delivered: delivered.fold(0, u64::saturating_add),
             lag: pairs.iter().map(|pair| pair.lag(now)).max().unwrap_or_default(),
         };
-        self.0.history.note(sample, every);
+        self.note(sample, every);
     }
 
-    /// The last hour, the oldest first.
-    pub(crate) fn last_hour(&self, now: Time) -> Vec<Point> {
-        self.0.history.points(now)
-    }
-}
-
-impl History {
     fn note(&self, sample: Sample, every: Duration) {
         let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         ring.every = every;
@@ -78,7 +70,7 @@ impl History {
         }
     }
 
-    fn points(&self, now: Time) -> Vec<Point> {
+    pub(super) fn points(&self, now: Time) -> Vec<Point> {
         let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let span = (ring.every * INTERVALS).as_secs_f64();
         let pairs = ring.samples.iter().zip(ring.samples.iter().skip(1));
@@ -102,8 +94,8 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Identity;
     use super::super::tests::at;
+    use super::super::{Identity, Telemetry};
     use super::*;
 
     fn telemetry() -> Telemetry {

@@ -26,6 +26,7 @@ mod log_limiter;
 mod metrics;
 mod number;
 mod pair;
+mod pair_state;
 mod process;
 mod public;
 mod reload;
@@ -48,7 +49,8 @@ pub(crate) use history::{Point, SAMPLE_EVERY};
 pub(crate) use in_force::{InForce, InputInForce, OutputInForce};
 pub(crate) use input::{InputState, InputStats, Watch};
 pub(crate) use log_limiter::LogLimiter;
-pub(crate) use pair::{DeliveredUpTo, EventResult, LookupResult, PairState, PairStats};
+pub(crate) use pair::{DeliveredUpTo, EventResult, LookupResult, PairStats};
+pub(crate) use pair_state::PairState;
 pub(crate) use requests::Outcome;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;
@@ -83,7 +85,7 @@ struct Shared {
     memory_bound: number::GaugeValue,
     reload: reload::ReloadStats,
     in_force: Mutex<Option<InForce>>,
-    history: history::History,
+    hour: history::LastHour,
     hearts: health::Hearts,
 }
 
@@ -99,7 +101,7 @@ impl Telemetry {
             memory_bound: number::GaugeValue::default(),
             reload: reload::ReloadStats::default(),
             in_force: Mutex::default(),
-            history: history::History::default(),
+            hour: history::LastHour::default(),
             hearts: health::Hearts::new(),
         }))
     }
@@ -200,6 +202,16 @@ impl Telemetry {
     /// Why the agent is not ready, one sentence each that says what to do; empty if it is ready.
     pub(crate) fn readiness(&self, now: Time, unready_after: Duration) -> Vec<String> {
         self.checks(now, unready_after).into_iter().filter_map(|check| check.problem).collect()
+    }
+
+    /// Samples throughput and lag. Call it every `every`, which is [`SAMPLE_EVERY`] except in tests.
+    pub(crate) fn sample(&self, now: Time, every: Duration) {
+        self.0.hour.sample(&self.pairs(), now, every);
+    }
+
+    /// The last hour, the oldest first.
+    pub(crate) fn last_hour(&self, now: Time) -> Vec<Point> {
+        self.0.hour.points(now)
     }
 
     /// The verdict on the trail.

@@ -3,13 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::errors::{ErrorList, Failing};
 use super::gaps::{GapList, GapSeen};
 use super::human;
 use super::input::InputStats;
 use super::number::{CounterValue, Counts, GaugeValue, Histogram, Stamp};
+use super::pair_state::PairState;
 use super::requests::Requests;
 use super::time::Time;
 use crate::event::{GapReason, Label as _, RetryReason, TRANSFORM_ACTIONS, labels};
@@ -46,22 +45,6 @@ labels! {
         /// Another document has its id; the event is sent under another one.
         Other = "other",
     }
-}
-
-/// What a pipeline is doing.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub(crate) enum PairState {
-    #[default]
-    Running,
-    /// The output accepts nothing at the moment; requests are retried.
-    Retrying { since: Time, reason: RetryReason, answer: String },
-    /// Nothing is sent until the operator does what the hint says.
-    Stopped { since: Time, answer: String, hint: String },
-    /// The agent is shutting down and waits for the last answers.
-    Draining,
-    /// No agent runs; the values come from the checkpoint.
-    NotRunning,
 }
 
 /// The position in an input up to which an output has acknowledged everything.

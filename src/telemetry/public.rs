@@ -1,7 +1,7 @@
 //! Hides the wording of a back end's answers from the pages that are served over TCP, where clients are not
 //! authenticated.
 
-use super::pair::PairState;
+use super::pair_state::PairState;
 use crate::event::Label as _;
 
 impl PairState {

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::event::{GapReason, Label, RetryReason};
 
+/// The number of errors shown.
+const ERRORS: usize = 20;
+
 /// The status at one time. Counts are since the process started, those of gaps since the state directory was created.
 ///
 /// Many fields: one for each line of the status, as the JSON has them.
@@ -201,6 +204,22 @@ impl Telemetry {
             pair.state = std::mem::take(&mut pair.state).public();
         }
         snapshot
+    }
+}
+
+impl Telemetry {
+    /// The last errors of this process, the latest first.
+    pub(super) fn errors(&self, public: bool) -> Vec<ErrorSeen> {
+        let mut errors = self.disk().errors.list("state directory", public);
+        for input in self.inputs() {
+            errors.extend(input.errors.list(&format!("input {}", input.name), public));
+        }
+        for pair in self.pairs() {
+            errors.extend(pair.errors.list(&pair.title(), public));
+        }
+        errors.sort_by_key(|error| std::cmp::Reverse(error.last));
+        errors.truncate(ERRORS);
+        errors
     }
 }
 

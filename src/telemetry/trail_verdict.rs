@@ -104,15 +104,16 @@ fn behind(pairs: &[Arc<PairStats>], now: Time) -> Option<TrailVerdict> {
         pair.lag(now) > BEHIND || pair.time_to_loss().is_some_and(|left| left < LOSS_AHEAD)
     };
     let pair = pairs.iter().filter(is_late).max_by_key(|pair| pair.lag(now))?;
-    let mut why = format!(
+    let why = format!(
         "{} has not acknowledged {}; the oldest event is {} old",
         pair.title(),
         human::size(pair.lag_bytes.get()),
         human::duration(pair.lag(now))
     );
-    if let Some(left) = pair.time_to_loss() {
-        why += &format!(", and a backup that it needs is deleted in {}", human::duration(left));
-    }
+    let loss = pair.time_to_loss().map(|left| {
+        format!(", and a backup that it needs is deleted in {}", human::duration(left))
+    });
+    let why = why + &loss.unwrap_or_default();
     let since = pair.oldest_pending.get();
     Some(TrailVerdict { state: TrailState::Behind, since, why })
 }

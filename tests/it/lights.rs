@@ -138,7 +138,10 @@ fn each_trouble_fires_its_alert_and_turns_readyz_red_until_it_ends() {
     scene.turns_green("refused credentials");
 
     fs::create_dir(scene.blocked_checkpoint()).unwrap();
-    scene.turns_red("AuditrailCheckpointNotSaved", Some(("stopped", "the checkpoint cannot be saved")));
+    scene.turns_red(
+        "AuditrailCheckpointNotSaved",
+        Some(("stopped", "the checkpoint cannot be saved")),
+    );
     fs::remove_dir(scene.blocked_checkpoint()).unwrap();
     scene.turns_green("a checkpoint that could not be written");
 

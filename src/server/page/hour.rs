@@ -171,9 +171,9 @@ mod tests {
     use super::*;
     use crate::telemetry::tests::at;
 
-    fn point(x: f64, events: u64, lag: f64) -> Point {
-        let at = at((x * 3600.0) as i64);
-        Point { at, x, events, events_per_second: events as f64 / 15.0, lag }
+    fn point(x: f64, events: u32, lag: f64) -> Point {
+        let events_per_second = f64::from(events) / 15.0;
+        Point { at: at(0), x, events: events.into(), events_per_second, lag }
     }
 
     #[test]

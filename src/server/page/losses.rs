@@ -31,14 +31,14 @@ pub(super) fn gaps(snapshot: &Snapshot) -> Markup {
     let all: Vec<_> = snapshot.pairs.iter().flat_map(list).collect();
     let count = all.iter().fold(0_u64, |sum, (count, _)| sum.saturating_add(*count));
     let bytes = all.iter().fold(0_u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
-    let mut last: Vec<_> = snapshot
+    let mut shown: Vec<_> = snapshot
         .pairs
         .iter()
         .flat_map(|pair| pair.last_gaps.iter().map(move |gap| (pair, gap)))
         .collect();
-    last.sort_by_key(|(_, gap)| std::cmp::Reverse(gap.detected));
+    shown.sort_by_key(|(_, gap)| std::cmp::Reverse(gap.detected));
     let rows =
-        html! { @for (pair, gap) in last.iter().take(GAPS) { (gap_row(snapshot, pair, gap)) } };
+        html! { @for (pair, gap) in shown.iter().take(GAPS) { (gap_row(snapshot, pair, gap)) } };
     html! {
         section aria-labelledby="gaps" {
             h2 id="gaps" { "Gaps" }
@@ -47,7 +47,7 @@ pub(super) fn gaps(snapshot: &Snapshot) -> Markup {
             } @else {
                 p.sum {
                     (human::count(count)) " since the state directory was created, at least " (human::size(bytes)) "."
-                    @if last.len() > GAPS || (last.len() as u64) < count { " The last ones:" }
+                    @if shown.len() > GAPS || (shown.len() as u64) < count { " The last ones:" }
                 }
                 (table("Gaps", &GAP_COLUMNS, &rows))
                 (next(snapshot, "verify", "shows what the store lacks of what is still on disk"))

@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::PageData;
 use super::words::{age, command, next, utc};
-use crate::telemetry::{InputView, Snapshot, Time, TrailState, TrailVerdict, Writing, human};
+use crate::telemetry::{
+    InputView, Point, Snapshot, Time, TrailState, TrailVerdict, Writing, human,
+};
 
 /// The state of the trail. A snapshot of this version always has one.
 pub(super) fn state(snapshot: &Snapshot) -> TrailState {
@@ -118,15 +119,14 @@ fn capital(sentence: &str) -> String {
 }
 
 /// Four questions that everybody asks next.
-pub(super) fn answers(data: &PageData<'_>) -> Markup {
-    let snapshot = data.snapshot;
+pub(super) fn answers(snapshot: &Snapshot, hour: &[Point]) -> Markup {
     html! {
         section.answers aria-label="Answers" {
             dl {
                 (writing(snapshot))
                 (lag(snapshot))
                 (loss(snapshot))
-                (delivered(data))
+                (delivered(snapshot, hour))
             }
         }
     }
@@ -202,9 +202,9 @@ fn loss(snapshot: &Snapshot) -> Markup {
     }
 }
 
-fn delivered(data: &PageData<'_>) -> Markup {
-    let events = data.hour.iter().fold(0_u64, |sum, point| sum.saturating_add(point.events));
-    let all: u64 = data.snapshot.pairs.iter().map(|pair| pair.delivered).sum();
+fn delivered(snapshot: &Snapshot, hour: &[Point]) -> Markup {
+    let events = hour.iter().fold(0_u64, |sum, point| sum.saturating_add(point.events));
+    let all: u64 = snapshot.pairs.iter().map(|pair| pair.delivered).sum();
     let more = html! { "of " (human::count(all)) " events since the start" };
     answer("Delivered in the last hour", "plain", &human::count(events), &more)
 }
