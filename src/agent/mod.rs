@@ -375,7 +375,8 @@ async fn sample(telemetry: Telemetry) {
 /// A debug build takes another time, in milliseconds, from this variable, so that a test need not wait for an hour.
 fn sample_every() -> Duration {
     let given = std::env::var("AUDITRAIL_SAMPLE_MILLIS").ok().filter(|_| cfg!(debug_assertions));
-    given.and_then(|text| text.parse().ok()).map_or(SAMPLE_EVERY, Duration::from_millis)
+    let millis = given.and_then(|text| text.parse().ok()).filter(|millis| *millis > 0);
+    millis.map_or(SAMPLE_EVERY, Duration::from_millis)
 }
 
 /// Updates the disk usage and the disk budget in the metrics. Never returns.

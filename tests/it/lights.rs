@@ -145,6 +145,12 @@ fn each_trouble_fires_its_alert_and_turns_readyz_red_until_it_ends() {
     fs::remove_dir(scene.blocked_checkpoint()).unwrap();
     scene.turns_green("a checkpoint that could not be written");
 
+    let full = fs::File::create(scene.dir.path().join("state/filler")).unwrap();
+    full.set_len(2 << 30).unwrap(); // Sparse, and counted as what it may grow to.
+    scene.turns_red("AuditrailDiskBudgetSpent", Some(("stopped", "the disk budget is spent")));
+    fs::remove_file(scene.dir.path().join("state/filler")).unwrap();
+    scene.turns_green("a full disk");
+
     let process = Pid::from_raw(i32::try_from(scene.agent.id()).unwrap()).unwrap();
     kill_process(process, Signal::STOP).unwrap();
     scene.turns_red("AuditrailDown", None);
