@@ -1,12 +1,12 @@
 //! `check`: preflight of a configuration. Prints one line for each thing it looks at, with a hint for each failure:
 //! ok, a warning (events are delivered, but look at it) or FAIL (something prevents delivery, or events can be lost).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 mod report;
 mod state_dir;
 
-use super::logging::Detail;
+use super::configured::DEFAULT_CONFIG;
 use super::outcome::ExitCode;
 use crate::agent::exposed::exposed;
 use crate::agent::own_files::conflicts;
@@ -22,9 +22,27 @@ use crate::telemetry::{
     FindingKind, Identity, InputFinding, Severity, Snapshot, Telemetry, Time, human,
 };
 use report::Report;
+pub(super) use report::ReportForm;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub(super) config: PathBuf,
+    /// Check a recorded log, or a directory of them, instead: count what the transform of each output would drop,
+    /// lower, redact and cut, and show examples
+    #[arg(long, value_name = "PATH")]
+    pub(super) sample: Option<PathBuf>,
+    /// Fail on warnings too
+    #[arg(long, conflicts_with = "sample")]
+    pub(super) strict: bool,
+    /// Print one JSON object with all results
+    #[arg(long, conflicts_with = "sample")]
+    pub(super) json: bool,
+}
 
 /// Runs `check`. `strict`: warnings fail, too.
-pub(super) fn check(path: &Path, strict: bool, detail: Detail) -> ExitCode {
+pub(super) fn check(path: &Path, strict: bool, form: ReportForm) -> ExitCode {
     let mut report = Report::default();
     match Config::load(path) {
         Ok(config) => {
@@ -40,11 +58,11 @@ pub(super) fn check(path: &Path, strict: bool, detail: Detail) -> ExitCode {
             let source = std::error::Error::source(&error);
             let source = source.map(|source| format!(": {source}")).unwrap_or_default();
             report.add("configuration", Finding::fail(format!("{error}{source}"), ""));
-            report.print(detail);
+            report.print(form);
             return ExitCode::Usage;
         }
     }
-    report.print(detail);
+    report.print(form);
     let fails = report.failed || (strict && report.warned);
     if fails { ExitCode::Failed } else { ExitCode::Done }
 }

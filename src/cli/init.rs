@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 mod text;
 
-use super::check;
+use super::check::{self, ReportForm};
 use super::configured::DEFAULT_CONFIG;
 use super::logging::Detail;
 use super::outcome::{ExitCode, note, print, say};
@@ -83,7 +83,7 @@ pub(super) fn init(arguments: &Arguments, detail: Detail) -> anyhow::Result<Exit
     };
     write(path, &text::configuration(&cluster, &log, &to))?;
     note(detail, &format!("wrote {}", path.display()));
-    Ok(check::check(path, false, detail))
+    Ok(check::check(path, false, ReportForm::Text(detail)))
 }
 
 /// The log to follow; `None` if the API server writes none, which this prints.

@@ -1,7 +1,6 @@
 //! The command line: the arguments and the commands. `outcome.rs` has the exit codes and prints errors.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -32,6 +31,7 @@ use crate::checkpoint::CheckpointError;
 use crate::config::{Config, ConfigError};
 use crate::disk::descriptors;
 use crate::telemetry::log;
+use check::ReportForm;
 use configured::Configured;
 use logging::{Detail, LogArguments};
 use outcome::{ExitCode, fail};
@@ -55,17 +55,7 @@ enum Command {
     Run(Configured),
     /// Check configuration, permissions and back ends; print a line for each, and how to fix each failure
     #[command(visible_alias = "validate")]
-    Check {
-        #[command(flatten)]
-        configured: Configured,
-        /// Check a recorded log, or a directory of them, instead: count what the transform of each output would drop,
-        /// lower, redact and cut, and show examples
-        #[arg(long, value_name = "PATH")]
-        sample: Option<PathBuf>,
-        /// Fail on warnings too
-        #[arg(long, conflicts_with = "sample")]
-        strict: bool,
-    },
+    Check(check::Arguments),
     /// Print the configuration in force, or the schema of configuration files
     Config(config::Arguments),
     /// Print the events as they would leave the node for one output, one a line; nothing is sent
@@ -137,11 +127,12 @@ fn run(command: Command, detail: Detail) -> ExitCode {
             let clean = agent::run(config, &path)?;
             Ok(if clean { ExitCode::Done } else { ExitCode::Failed })
         }),
-        Command::Check { configured, sample: None, strict } => {
-            check::check(&configured.config, strict, detail)
+        Command::Check(check::Arguments { config, sample: Some(path), .. }) => {
+            with_config(&config, |config| sample::sample(&config, &path))
         }
-        Command::Check { configured, sample: Some(path), .. } => {
-            with_config(&configured.config, |config| sample::sample(&config, &path))
+        Command::Check(arguments) => {
+            let form = if arguments.json { ReportForm::Json } else { ReportForm::Text(detail) };
+            check::check(&arguments.config, arguments.strict, form)
         }
         Command::Config(arguments) => config::config(&arguments),
         Command::Preview(arguments) => {
@@ -188,6 +179,8 @@ fn with_config(
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]

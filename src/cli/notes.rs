@@ -75,6 +75,7 @@ const NOTES: &[CommandNotes] = &[
         examples: &[
             ("auditrail check", "Test the log, the state directory and every back end"),
             ("auditrail check --strict", "Test them in a script that is to stop at a warning"),
+            ("auditrail check --json", "Print the results for a program"),
             (
                 "auditrail check --sample /var/log/kubernetes/audit/audit.log",
                 "Show what the transform would drop and redact of this log",

@@ -314,6 +314,40 @@ fn check_of_a_back_end_that_is_not_there_fails_with_its_address() {
     assert!(ran.stdout.contains(&format!("127.0.0.1:{port}")), "{}", ran.stdout);
 }
 
+/// The result of `check --json`: the state of all, and subject, state and hint of each line.
+fn checked(place: &Place, more: &[&str], code: i32) -> (String, Vec<(String, String, bool)>) {
+    let said = place.ask(&[&["check", "--json"], more].concat()).expect(code).stdout;
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let check = |check: &serde_json::Value| {
+        let keys: Vec<_> = check.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["hint", "state", "subject", "what"]);
+        (text(&check["subject"]), text(&check["state"]), check["hint"].is_string())
+    };
+    (text(&json["state"]), json["checks"].as_array().unwrap().iter().map(check).collect())
+}
+
+#[test]
+fn check_as_json_has_the_lines_of_the_text_and_the_same_exit_codes() {
+    let place = fresh();
+    let (state, checks) = checked(&place, &["-q"], 0);
+    assert_eq!((state.as_str(), checks.len()), ("ok", 7));
+    assert!(checks.iter().all(|(_, state, hint)| state == "ok" && !hint), "{checks:?}");
+    let mut maker = Maker::from_ago(SignedDuration::from_hours(30));
+    fs::write(place.path("audit.log"), log_of(&[maker.event(500)])).unwrap();
+    let (state, checks) = checked(&place, &[], 0);
+    let late = ("inputs.recorded".to_owned(), "warn".to_owned(), true);
+    assert!(state == "warn" && checks.contains(&late), "{checks:?}");
+    assert_eq!(checked(&place, &["--strict"], 1).0, "warn");
+    place.configure("cp-1", &place.path("later/audit.log"), place.port);
+    let (state, checks) = checked(&place, &[], 1);
+    let missing = ("inputs.recorded".to_owned(), "fail".to_owned(), true);
+    assert!(state == "fail" && checks.contains(&missing), "{checks:?}");
+    fs::write(place.config(), "nodes = 1").unwrap();
+    let (state, checks) = checked(&place, &[], 2);
+    assert_eq!((state.as_str(), checks.len()), ("fail", 1));
+}
+
 #[test]
 fn the_printed_configuration_is_one_that_the_agent_accepts() {
     let place = Place::following_recorded();

@@ -3,9 +3,18 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 
+use serde_json::json;
+
 use crate::cli::logging::Detail;
 use crate::cli::outcome::print;
 use crate::output::{Finding, FindingState};
+
+/// How the report is printed.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) enum ReportForm {
+    Text(Detail),
+    Json,
+}
 
 /// The lines to print.
 #[derive(Default)]
@@ -22,8 +31,35 @@ impl Report {
         self.lines.push((subject.to_owned(), finding));
     }
 
-    /// Prints the lines; with `--quiet`, only those that an operator has to look at.
-    pub(super) fn print(&self, detail: Detail) {
+    pub(super) fn print(&self, form: ReportForm) {
+        match form {
+            ReportForm::Text(detail) => self.print_text(detail),
+            ReportForm::Json => print(&self.json()),
+        }
+    }
+
+    /// One object. Its names and the values of `state` are documented: scripts rely on them.
+    fn json(&self) -> String {
+        let word = |state| match state {
+            FindingState::Ok => "ok",
+            FindingState::Warn => "warn",
+            FindingState::Fail => "fail",
+        };
+        let check = |(subject, finding): &(String, Finding)| {
+            let hint = Some(&finding.hint).filter(|hint| !hint.is_empty());
+            json!({"subject": subject, "state": word(finding.state), "what": finding.what, "hint": hint})
+        };
+        let state = match (self.failed, self.warned) {
+            (true, _) => "fail",
+            (false, true) => "warn",
+            (false, false) => "ok",
+        };
+        let checks: Vec<_> = self.lines.iter().map(check).collect();
+        format!("{:#}\n", json!({"state": state, "checks": checks}))
+    }
+
+    /// With `--quiet`, only the lines that an operator has to look at.
+    fn print_text(&self, detail: Detail) {
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let shown = |(_, finding): &&(String, Finding)| {
             detail != Detail::Less || finding.state != FindingState::Ok
