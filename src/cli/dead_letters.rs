@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
+mod groups;
 mod list;
 mod selector;
 
@@ -26,6 +27,7 @@ use crate::config::Config;
 use crate::dead_letters as room;
 use crate::server;
 use crate::telemetry::human;
+use list::ListForm;
 use selector::Selector;
 
 /// After this long without a reply, the agent is taken for hung.
@@ -51,10 +53,13 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the dead letters, the oldest first, or show some of them in full
+    /// Group the dead letters by the output's answer, with who did what in some of them; with ids, show them in full
     List {
         #[command(flatten)]
         which: Selector,
+        /// Print a line for each dead letter, the oldest first
+        #[arg(long, conflicts_with = "json")]
+        each: bool,
         /// Print a line of JSON for each dead letter, with the event
         #[arg(long)]
         json: bool,
@@ -112,7 +117,14 @@ pub(super) fn letters(
     };
     known(config, which)?;
     match &arguments.action {
-        Action::List { json, .. } => list::list(config, which, *json),
+        Action::List { each, json, .. } => {
+            let form = match (each, json) {
+                (true, _) => ListForm::Each,
+                (_, true) => ListForm::Json,
+                (false, false) => ListForm::Groups,
+            };
+            list::list(config, which, form, detail)
+        }
         Action::Resend { timeout, .. } => {
             let asking = ControlRequest::Resend { which: which.into(), patience: *timeout };
             done(ask(config, &asking, detail)?, which, "sent again", "delivered")
@@ -144,6 +156,9 @@ pub(super) fn letters(
 
 /// A name that is neither in the configuration nor among the dead letters is a typing error.
 fn known(config: &Config, which: &Selector) -> anyhow::Result<()> {
+    if which.input.is_none() && which.output.is_none() {
+        return Ok(());
+    }
     let kept = room::look(&config.state_dir).context("cannot read the dead letters")?;
     let inputs = config.logs().map(|input| Arc::clone(&input.name));
     let inputs = inputs.chain(kept.iter().map(|found| found.input.as_str().into()));

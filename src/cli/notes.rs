@@ -177,7 +177,8 @@ const NOTES: &[CommandNotes] = &[
         command: "dead-letters list",
         exit_codes: &[(0, "Done"), (1, "They cannot be read, or there is none with this id")],
         examples: &[
-            ("auditrail dead-letters list", "List what the outputs refused"),
+            ("auditrail dead-letters list", "Show what the outputs refused, and why"),
+            ("auditrail dead-letters list --each", "Show each of them with its id"),
             ("auditrail dead-letters list --output loki --json", "Print them for a program"),
         ],
     },

@@ -24,7 +24,7 @@ use crate::input::{Input, Large, Limits, ReaderItem};
 use crate::telemetry::{InputStats, human};
 use crate::transform::{ReloadableChain, TransformScratch};
 
-mod line;
+pub(super) mod line;
 
 /// Pause between two looks at the directory of a followed log.
 const LOOK: Duration = Duration::from_millis(300);

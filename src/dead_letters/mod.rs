@@ -70,14 +70,12 @@ pub(crate) enum LettersError {
     Io(io::Error),
 }
 
-/// The letters of a pair as they are on disk.
+/// The letters of a pair as they are on disk, counted. [`each`] reads them.
 #[derive(Debug)]
 pub(crate) struct StoredPair {
     pub(crate) input: String,
     pub(crate) output: String,
     pub(crate) count: Count,
-    /// Each with its bytes on disk.
-    pub(crate) letters: Vec<(DeadLetter, u64)>,
 }
 
 /// Moves the letters of a renamed pair of input and output to its new names. Does nothing if there are letters under
@@ -284,30 +282,27 @@ pub(crate) fn look(state_dir: &Path) -> io::Result<Vec<StoredPair>> {
     for name in segments::names(&state_dir.join(DIRECTORY))? {
         // No name of an input or output contains a dot.
         let Some((input, output)) = name.split_once('.') else { continue };
-        let mut letters = Vec::new();
+        let (mut letters, mut oldest) = (0, None);
         let directory = state_dir.join(DIRECTORY).join(&name);
-        let shelf =
-            Segments::open(directory, false, |_, letter, size| letters.push((letter, size)))?;
-        let oldest = letters.iter().map(|(letter, _): &(DeadLetter, u64)| letter.since()).min();
-        let count = Count { oldest, ..shelf.count(letters.len()) };
+        let shelf = Segments::open(directory, false, |_, letter, _| {
+            letters += 1;
+            oldest = Some(oldest.unwrap_or(letter.since()).min(letter.since()));
+        })?;
+        let count = Count { oldest, ..shelf.count(letters) };
         if count != Count::default() {
-            all.push(StoredPair {
-                input: input.to_owned(),
-                output: output.to_owned(),
-                count,
-                letters,
-            });
+            all.push(StoredPair { input: input.to_owned(), output: output.to_owned(), count });
         }
     }
     Ok(all)
 }
 
-/// Calls `take` with each wanted letter of a pair and its line until it returns `false`. For commands that change
-/// nothing.
+/// Calls `take` with each wanted letter of a pair and its line until it returns `false`. `wanted` also gets the bytes of
+/// the letter on disk. For commands that change nothing. Holds the letters of one segment that are wanted, without
+/// their lines.
 pub(crate) fn each(
     state_dir: &Path,
     found: &StoredPair,
-    wanted: impl Fn(&DeadLetter) -> bool,
+    wanted: impl FnMut(&DeadLetter, u64) -> bool,
     take: impl FnMut(StoredDeadLetter) -> bool,
 ) -> io::Result<()> {
     let name = format!("{}.{}", found.input, found.output);

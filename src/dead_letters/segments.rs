@@ -363,7 +363,7 @@ pub(super) fn names(directory: &Path) -> io::Result<Vec<String>> {
 /// Passes wanted letters to `take` until it returns `false`. Another process may be changing the segments.
 pub(super) fn each(
     directory: &Path,
-    wanted: impl Fn(&DeadLetter) -> bool,
+    mut wanted: impl FnMut(&DeadLetter, u64) -> bool,
     mut take: impl FnMut(StoredDeadLetter) -> bool,
 ) -> io::Result<()> {
     let shelf = Segments { directory: directory.to_owned(), segments: BTreeMap::new() };
@@ -376,7 +376,8 @@ pub(super) fn each(
         let mut places = Vec::new();
         frame::scan(&mut file, length, |found| {
             if let SegmentItem::Letter(place) = found
-                && let Some(letter) = read(&place).filter(&wanted)
+                && let Some(letter) = read(&place)
+                && wanted(&letter, place.end() - place.at)
             {
                 places.push((letter, place));
             }

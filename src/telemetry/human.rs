@@ -53,11 +53,18 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// One line without control characters, of at most `max` characters. For texts from a server, which may contain
-/// anything.
+/// Whether a terminal would obey the character, or show the ones around it in another order or place: control
+/// characters, and those of Unicode for the direction of text, for separators and for nothing at all.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// One line without hidden characters, of at most `max` characters. For texts from a server, which may contain anything.
 pub(crate) fn line(text: &str, max: usize) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let mut words = text.trim().chars();
+    let clean = |c: char| if is_hidden(c) { ' ' } else { c };
+    let mut words = text.trim_matches(|c: char| c.is_whitespace() || is_hidden(c)).chars();
     let mut cut: String = words.by_ref().take(max).map(clean).collect();
     if words.next().is_some() {
         cut.push('…');
@@ -83,5 +90,6 @@ mod tests {
     fn an_answer_of_many_lines_becomes_one_short_one() {
         assert_eq!(line(" no\r\nway\u{1b}[31m ", 80), "no  way [31m");
         assert_eq!(line("äöü!", 3), "äöü…");
+        assert_eq!(line("\u{feff}a\u{202e}b\u{2066}\u{2028}c\u{200b}", 80), "a b  c");
     }
 }

@@ -172,7 +172,7 @@ fn events_that_a_blocked_index_keeps_waiting_are_put_aside_on_demand_and_can_be_
 #[test]
 fn a_refused_event_is_listed_with_its_answer_and_shown_whole() {
     let stage = Stage::with_letters(1).settled();
-    let table = stage.letters_command(&["list"]).expect(0).stdout;
+    let table = stage.letters_command(&["list", "--each"]).expect(0).stdout;
     let letter = &stage.letters()[0];
     let id = letter["id"].as_str().unwrap();
     for part in ["ANSWER", id, "api", "search", "too long for us", "5.", "KiB"] {

@@ -6,7 +6,7 @@
 //! - Helpers: `command.rs` runs the binary, `sources.rs` reads the project's files, `imports.rs` follows their
 //!   imports, `prometheus.rs` runs Prometheus and promtool.
 //! - Command line: `cli.rs`, `init.rs`, `manual.rs` (manual pages, completions), `preview.rs`, `replay.rs`,
-//!   `dead_letters.rs` (list, resend, drop), `holds.rs` (list, prune), `status.rs`.
+//!   `dead_letters.rs` (list, resend, drop), `letters.rs` (list of many), `holds.rs` (list, prune), `status.rs`.
 //! - Start, signals and shutdown: `starting.rs`.
 //! - HTTP: `pages.rs`, `probes.rs`, `metrics.rs`.
 //! - Delivery and gaps: `delivery.rs` (rotation, kills), `backups.rs`, `absence.rs` (agent down), `holding.rs` (systemd
@@ -43,6 +43,7 @@ mod holding;
 mod holds;
 mod init;
 mod leaving;
+mod letters;
 mod lights;
 mod manual;
 mod memory;

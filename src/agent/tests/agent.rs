@@ -152,7 +152,7 @@ impl Node {
                         all.push((line, kept.letter.answer));
                         true
                     };
-                    dead_letters::each(&self.state(), &found, |_| true, take).ok()?;
+                    dead_letters::each(&self.state(), &found, |_, _| true, take).ok()?;
                 }
             }
             Some(all)

@@ -135,7 +135,7 @@ fn the_dead_letters_of_a_renamed_pair_stay_its_own() {
     run(&mut node, "kube", named(elasticsearch, &fake, "second"));
     let found = dead_letters::look(&node.state()).unwrap();
     let found: Vec<_> =
-        found.iter().map(|found| (&*found.input, &*found.output, found.letters.len())).collect();
+        found.iter().map(|found| (&*found.input, &*found.output, found.count.letters)).collect();
     assert_eq!(found, [("kube", "second", 1)]);
 }
 

@@ -13,7 +13,7 @@ const OBJECT: usize = 48;
 const LONGEST: usize = 160;
 
 /// The line of an event, without control characters.
-pub(super) fn of(record: &Record<'_>) -> String {
+pub(in crate::cli) fn of(record: &Record<'_>) -> String {
     let time = Time::from_nanos(time(record));
     if !record.is_event() {
         return format!("{time:.3}  no event: {} bytes", record.line.len());

@@ -1,5 +1,6 @@
 //! Selects the files and outputs that `verify` compares, and reads the files.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::agent::parts::{inputs_of, limits, names, node_name, output as output_
 use crate::agent::transforms::{NotAccepted, Transforms};
 use crate::checkpoint::{Budget, State, Store};
 use crate::config::{self, Config, FollowedLog};
-use crate::dead_letters;
+use crate::dead_letters::{self, DeadLetter};
 use crate::event::{Batch, Cursor, Key, Nanos};
 use crate::input::{Input, Large, Listed, ReaderItem, list};
 use crate::output::{Capabilities, Comparable, Digest, MILLI, Output};
@@ -121,8 +122,15 @@ impl<'a> Job<'a> {
         let is_it = |found: &&dead_letters::StoredPair| {
             *found.input == *pair.input.name && *found.output == *pair.output.name
         };
-        let letters = found.iter().find(is_it).map(|found| &found.letters[..]).unwrap_or_default();
-        let letters = letters.iter().map(|(letter, _)| letter.position()).collect();
+        let mut letters = HashSet::new();
+        if let Some(found) = found.iter().find(is_it) {
+            let position = |letter: &DeadLetter, _| {
+                letters.insert(letter.position());
+                false
+            };
+            dead_letters::each(&self.config.state_dir, found, position, |_| true)
+                .context("cannot read the dead letters")?;
+        }
         let cursor = known.map(|known| known.cursor.clone());
         Ok((Delivered { cursor, letters }, scopes))
     }
