@@ -98,7 +98,7 @@ fn a_dead_letter_reaches_a_node_with_a_higher_limit_once_even_after_a_rollover()
         if refused == large.len() { Ok(()) } else { Err(refused.to_string()) }
     });
     agent.stop_done();
-    let (code, listed, said) = agent.command(&["dead-letters", "list"]);
+    let (code, listed, said) = agent.command(&["dead-letters", "list", "--each"]);
     assert_eq!((code, listed.matches("413").count()), (Some(0), large.len()), "{listed}{said}");
 
     let raised = Elastic::shared();

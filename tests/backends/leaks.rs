@@ -198,14 +198,17 @@ impl Stage {
         let sample =
             |log: &Path| vec!["check".to_owned(), "--sample".to_owned(), log.display().to_string()];
         let letters = ["dead-letters", "list", "--json"].map(str::to_owned).to_vec();
-        let table = ["dead-letters", "list"].map(str::to_owned).to_vec();
+        let groups = ["dead-letters", "list"].map(str::to_owned).to_vec();
+        let each = ["dead-letters", "list", "--each"].map(str::to_owned).to_vec();
         let status = ["status", "--json"].map(str::to_owned).to_vec();
         for (name, arguments) in [
             ("status --json", status),
             ("check", vec!["check".to_owned()]),
             ("check --sample, the server's", sample(&self.logs[0])),
             ("check --sample, by hand", sample(&self.logs[1])),
-            ("dead-letters list", table),
+            ("config print", vec!["config".to_owned(), "print".to_owned()]),
+            ("dead-letters list", groups),
+            ("dead-letters list --each", each),
             ("dead-letters list --json", letters),
         ] {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

@@ -202,10 +202,11 @@ fn a_cursor_that_somebody_moved_passes_over_no_event_and_shows() {
         "{said}"
     );
     assert!(!said.contains("cannot be saved"), "{said}");
-    // The running agent shows it before anything else, and /readyz warns of it.
+    // The running agent shows it above the tables, and /readyz warns of it.
     let running = place.start();
     let said = place.ask(&["status"]).expect(0).stdout;
-    assert!(said.lines().nth(1).unwrap().starts_with("  ! checkpoint: one failed"), "{said}");
+    let remark = said.find("\n  ! checkpoint: one failed").unwrap();
+    assert!(remark < said.find("\nINPUT ").unwrap(), "{said}");
     let ready = kit::http::get(&place.url("/readyz?verbose")).unwrap().text();
     assert!(ready.contains("a checkpoint failed authentication when the agent"), "{ready}");
     assert!(running.stop().success());
