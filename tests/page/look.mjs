@@ -82,7 +82,13 @@ const questions = {
   // Waits until this expression is true in the page.
   async until({ script, seconds = 20 }) {
     // The page's policy forbids to evaluate text in it, so the waiting is done here.
-    for (const end = Date.now() + seconds * 1000; !(await page.evaluate(script)); ) {
+    const holds = () =>
+      page.evaluate(script).catch((error) => {
+        // The page loads itself again at this moment.
+        if (/context was destroyed/.test(error)) return false;
+        throw error;
+      });
+    for (const end = Date.now() + seconds * 1000; !(await holds()); ) {
       if (Date.now() > end) throw new Error(`waited ${seconds} s in vain`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }

@@ -50,6 +50,32 @@ fn an_update_changes_the_values_and_leaves_scroll_selection_focus_and_details() 
 }
 
 #[test]
+fn a_selection_within_a_value_that_changes_stays_and_another_version_of_the_agent_loads_its_own_page()
+ {
+    let scene = Scene::new();
+    let mut browser = Browser::start();
+    browser.open(&scene.url());
+    let select = "
+        const text = document.querySelector('.updated time').firstChild;
+        getSelection().setBaseAndExtent(text, 11, text, 19);
+        window.sameDocument = true;
+        return getSelection().toString();
+    ";
+    let selected = browser.value(&format!("(() => {{ {select} }})()"));
+    assert_eq!(selected.as_str().unwrap().len(), "12:00:00".len());
+    next_update(&mut browser);
+    assert_eq!(browser.value("getSelection().toString()"), selected);
+    browser.value("getSelection().removeAllRanges()");
+    next_update(&mut browser);
+    let shown = "document.querySelector('.updated time').innerText.includes";
+    browser.until(&format!("!{shown}({selected})"));
+
+    browser.value("document.getElementById('page').dataset.build = 'of another version'");
+    browser.until("window.sameDocument === undefined && document.readyState === 'complete'");
+    assert_eq!(browser.ask("faults", json!({})), json!([]));
+}
+
+#[test]
 fn a_new_verdict_replaces_the_old_one_and_only_its_word_is_announced() {
     let mut scene = Scene::new();
     let mut browser = Browser::start();
