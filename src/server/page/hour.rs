@@ -31,8 +31,8 @@ pub(super) fn section(hour: &[Point]) -> Markup {
             } @else {
                 @let minutes = minutes(hour);
                 div.charts {
-                    (chart("Events delivered per second", &minutes, |point| point.events_per_second, rate))
-                    (chart("Lag of the slowest output", &minutes, |point| point.lag, seconds))
+                    (chart("Events delivered per second", &minutes, |point| point.events_per_second, rate, nice))
+                    (chart("Lag of the slowest output", &minutes, |point| point.lag, seconds, nice_time))
                 }
                 details {
                     summary { "The same as a table" }
@@ -61,9 +61,15 @@ fn sum(part: &[Point]) -> Option<Point> {
     })
 }
 
-fn chart(name: &str, hour: &[Point], value: fn(&Point) -> f64, told: fn(f64) -> String) -> Markup {
+fn chart(
+    name: &str,
+    hour: &[Point],
+    value: fn(&Point) -> f64,
+    told: fn(f64) -> String,
+    scale: fn(f64) -> f64,
+) -> Markup {
     let largest = hour.iter().map(value).fold(0.0, f64::max);
-    let top = nice(largest);
+    let top = scale(largest);
     let latest = hour.last().map_or(0.0, value);
     let words = format!("now {}, at most {}", told(latest), told(largest));
     let (line, area) = paths(hour, value, top);
@@ -123,6 +129,18 @@ fn nice(value: f64) -> f64 {
     }
     let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
     steps.into_iter().find(|step| *step >= value).unwrap_or(value)
+}
+
+/// The next time that people count in; at least a second.
+fn nice_time(value: f64) -> f64 {
+    const MINUTE: f64 = 60.0;
+    const HOUR: f64 = 60.0 * MINUTE;
+    const DAY: f64 = 24.0 * HOUR;
+    let steps =
+        [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, MINUTE, 2.0 * MINUTE, 5.0 * MINUTE, 10.0 * MINUTE];
+    let more = [30.0 * MINUTE, HOUR, 2.0 * HOUR, 6.0 * HOUR, 12.0 * HOUR, DAY];
+    let found = steps.into_iter().chain(more).find(|step| *step >= value);
+    found.unwrap_or_else(|| nice(value / DAY) * DAY)
 }
 
 /// Events per second.
@@ -216,6 +234,11 @@ mod tests {
             (5001.0, 10_000.0),
         ] {
             assert!((nice(value) - top).abs() < 1e-9, "{value}: {}", nice(value));
+        }
+        for (value, top) in
+            [(0.0, "1s"), (14.0, "20s"), (61.0, "2m"), (4000.0, "2h"), (600_000.0, "10d")]
+        {
+            assert_eq!(seconds(nice_time(value)), top, "{value}");
         }
     }
 
