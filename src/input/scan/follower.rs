@@ -140,11 +140,7 @@ impl Follower {
         let again = found.again.map_or(usual, |again| again.min(usual));
         self.shared.expect(self.catalogue.outlook());
         self.roll.note(found.generations.iter().map(|generation| generation.sighting()));
-        self.shared.publish(
-            found.generations,
-            found.unknown.awaited,
-            found.unknown.unsure || found.unknown.spent,
-        );
+        self.shared.publish(found.generations, found.unknown.awaited, found.unknown.unsure);
         again
     }
 

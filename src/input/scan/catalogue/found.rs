@@ -38,7 +38,7 @@ pub(crate) struct Found {
 /// Whether the look learned too little about some files, and why.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct UnknownFiles {
-    /// No file descriptor was left to look into some file, so nothing is known about it.
+    /// No file descriptor was left to look into some file, so nothing is known about it: `unsure` too.
     pub(crate) spent: bool,
     /// Some file has no complete first event yet, so it has no fingerprint.
     pub(crate) awaited: bool,
@@ -51,12 +51,31 @@ impl Found {
     pub(super) fn failed(&mut self, path: &Path, is_log: bool, error: io::Error) {
         if descriptors::is_spent(&error) {
             self.unknown.spent = true;
+            self.unknown.unsure = true;
             self.again = Some(self.again.map_or(pins::LATER, |again| again.min(pins::LATER)));
         } else if let Some(why) = NotFollowed::of(&error).filter(|_| !is_log) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             self.unfollowed.push(Unfollowed { name, why: Some(why) });
         } else {
             self.unreadable.push((path.to_owned(), error));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both the follower and a single look publish `unsure`, so that no reader takes the file for lost.
+    #[test]
+    fn without_descriptors_nothing_is_certain_about_a_file() {
+        for (error, certain) in
+            [(rustix::io::Errno::MFILE, false), (rustix::io::Errno::ACCESS, true)]
+        {
+            let mut found = Found::default();
+            found.failed(Path::new("/log/audit.log"), true, error.into());
+            assert_eq!((found.unknown.unsure, found.unknown.spent), (!certain, !certain));
+            assert_eq!(found.unreadable.len(), usize::from(certain));
         }
     }
 }
