@@ -16,6 +16,10 @@ ci:
 step +names:
     .ci/run {{names}}
 
+# Binaries, packages, image, SBOM, licences and checksums into target/release-artifacts; --twice compares two builds.
+release *options:
+    etc/release/release.sh {{options}}
+
 # Speed and memory, measured on this machine.
 bench:
     cargo bench

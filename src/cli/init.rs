@@ -12,7 +12,7 @@ use super::configured::DEFAULT_CONFIG;
 use super::logging::Detail;
 use super::outcome::{ExitCode, note, print, say};
 use crate::discovery::{self, AuditLog, advice};
-use crate::disk;
+use crate::disk::{self, Links, ReadFile};
 use text::Destination;
 
 /// A policy to start from.
@@ -67,7 +67,7 @@ pub(super) fn init(arguments: &Arguments, detail: Detail) -> anyhow::Result<Exit
         return Ok(ExitCode::Done);
     }
     let path = &arguments.config;
-    let there = path.try_exists().with_context(|| format!("cannot look at {}", path.display()))?;
+    let there = is_configured(path).with_context(|| format!("cannot read {}", path.display()))?;
     if there && !arguments.force {
         bail!("{} is there already: edit it, or add --force to replace it", path.display());
     }
@@ -163,6 +163,23 @@ fn ask(what: &str, default: &str) -> anyhow::Result<String> {
     }
     let answer = answer.trim();
     Ok(if answer.is_empty() { default } else { answer }.to_owned())
+}
+
+/// Whether the file exists and sets anything. A package installs one that has comments only.
+fn is_configured(path: &Path) -> io::Result<bool> {
+    let file = match ReadFile::open(path, Links::Followed) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let mut text = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
+    file.read_exact_at(&mut text, 0)?;
+    Ok(!String::from_utf8_lossy(&text).lines().all(is_comment))
+}
+
+fn is_comment(line: &str) -> bool {
+    let line = line.trim_start();
+    line.is_empty() || line.starts_with('#')
 }
 
 /// Writes the file atomically, and the directory above it if that is missing.

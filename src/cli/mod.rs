@@ -36,10 +36,20 @@ use configured::Configured;
 use logging::{Detail, LogArguments};
 use outcome::{ExitCode, fail};
 
+/// What `--version` prints: `build.rs` sets the commit and the target.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("AUDITRAIL_COMMIT"),
+    ", ",
+    env!("AUDITRAIL_TARGET"),
+    ")"
+);
+
 /// Follows the Kubernetes audit log and delivers every event to Loki, Elasticsearch or a file: whole, once, in event
 /// time.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, propagate_version = true)]
+#[command(version = VERSION, max_term_width = 100, propagate_version = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -13,16 +13,14 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::container::{self, Container, Usr};
 use crate::corpus;
 use crate::elastic::Elastic;
 use crate::loki::{self, Loki};
 use kit::events::{Expected, Maker, expected, log_of};
 use kit::{LogWriter, free_port, tables, wait_for};
 
-mod container;
 mod probe;
-
-use container::Container;
 
 const LIMIT: Duration = Duration::from_mins(1);
 /// A path in the container.
@@ -71,7 +69,7 @@ impl Node {
         let elastic = Elastic::stand_in(kit::store::elastic::Settings::default());
         let (job, selector) = loki::job("confined");
         let mut events = Vec::new();
-        let container = Container::boot(|root| {
+        let container = Container::boot(Usr::WithBuiltBinary, |root| {
             let logs = root.join(LOGS.trim_start_matches('/'));
             let mut private_dir = fs::DirBuilder::new();
             private_dir.recursive(true).mode(0o700).create(&logs).unwrap();

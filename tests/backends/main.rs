@@ -14,6 +14,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod apiserver;
+mod artifacts;
+mod container;
 mod corpus;
 mod elastic;
 mod history;
@@ -24,6 +26,7 @@ mod stand_in;
 mod victoria;
 
 mod accounting;
+mod binaries;
 mod chaos;
 mod chart;
 mod cluster;
@@ -34,11 +37,13 @@ mod elastic_rules;
 mod everything;
 mod gaps;
 mod hostile;
+mod image;
 mod index_mode;
 mod kills;
 mod leaks;
 mod loki_refusals;
 mod network;
+mod packages;
 mod recording;
 mod replay;
 mod rotation;

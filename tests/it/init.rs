@@ -252,6 +252,19 @@ fn a_configuration_that_is_there_stays_unless_it_is_to_be_replaced() {
     assert!(fs::read_to_string(node.config()).unwrap().contains("[outputs.events]"));
 }
 
+/// A package installs a configuration that has comments only, so that package managers know the file.
+#[test]
+fn a_configuration_that_sets_nothing_is_replaced() {
+    let packaged = include_str!("../../etc/release/auditrail.toml");
+    let node = Node::new(&[
+        ("/etc/auditrail/auditrail.toml", packaged),
+        ("/var/log/audit/kube/kube-apiserver.log", ""),
+    ]);
+    let out = node.place("/out");
+    node.init(&["--file", out.to_str().unwrap()]);
+    assert!(fs::read_to_string(node.config()).unwrap().contains("[outputs.events]"));
+}
+
 #[test]
 fn without_a_terminal_the_destination_has_to_be_named() {
     let node = Node::new(&[("/var/log/audit/kube/kube-apiserver.log", "")]);

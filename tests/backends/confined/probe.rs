@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 
-use super::container::Container;
 use super::{As, LOGS};
+use crate::container::Container;
 
 /// Numbers of the system calls mmap, personality and bpf, which perl can only call by number.
 #[cfg(target_arch = "x86_64")]

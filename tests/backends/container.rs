@@ -1,5 +1,5 @@
 //! A container with a real systemd in it: `systemd-nspawn --boot` on a root directory made for the test, with the
-//! `/usr` of this machine mounted read-only. It shares the network with the machine, so the agent in it can reach a
+//! `/usr` of this machine, which nothing in the container can change. It shares the network with the machine, so the agent in it can reach a
 //! stand-in on loopback.
 //!
 //! It needs root. Where systemd is not the init of this machine, nobody assigns cgroups, so this file makes one for the
@@ -29,7 +29,7 @@ const PREFIX: &str = "auditrail-test-";
 
 /// Whether a container can be started here. If not, prints why, and the test returns; with
 /// `AUDITRAIL_REQUIRE_CONTAINER=1` it fails.
-pub(super) fn possible() -> bool {
+pub(crate) fn possible() -> bool {
     let mut missing = Vec::new();
     if !rustix::process::geteuid().is_root() {
         missing.push("it takes root".to_owned());
@@ -59,8 +59,17 @@ pub(super) fn possible() -> bool {
     false
 }
 
+/// What the container has as `/usr`: this machine's, in either case.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Usr {
+    /// Read-only, with the built binary in `/usr/local/bin`.
+    WithBuiltBinary,
+    /// With a layer of the container's own on top, which takes what a package installs. `/usr/local` is empty.
+    ForPackages,
+}
+
 /// A running container. Dropping it ends all of its processes.
-pub(super) struct Container {
+pub(crate) struct Container {
     dir: TempDir,
     name: String,
     nspawn: Child,
@@ -70,19 +79,22 @@ pub(super) struct Container {
 }
 
 /// Exit code and output of a command in the container.
-pub(super) struct Said {
-    pub(super) code: Option<i32>,
-    pub(super) text: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) text: String,
 }
 
 impl Container {
     /// Boots a container. `prepare` gets its root directory and may put files there before the boot.
-    pub(super) fn boot(prepare: impl FnOnce(&Path)) -> Self {
+    pub(crate) fn boot(usr: Usr, prepare: impl FnOnce(&Path)) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{number}", std::process::id());
         let dir = TempDir::new().unwrap();
         make_root(dir.path());
+        if usr == Usr::WithBuiltBinary {
+            install_built_binary(&dir.path().join("local/bin"));
+        }
         prepare(&dir.path().join("root"));
         let cgroups = make_cgroups(&name);
         let console = File::create(dir.path().join("console.log")).unwrap();
@@ -90,7 +102,11 @@ impl Container {
         let script =
             r#"for group in $CGROUPS; do echo $$ >"$group/cgroup.procs" || exit; done; exec "$@""#;
         let groups: Vec<_> = cgroups.iter().map(|path| path.to_str().unwrap()).collect();
-        let bind = |from: &Path, to: &str| format!("--bind-ro={}:{to}", from.display());
+        let local = format!("--bind-ro={}:/usr/local", dir.path().join("local").display());
+        let usr = match usr {
+            Usr::WithBuiltBinary => "--bind-ro=/usr:/usr".to_owned(),
+            Usr::ForPackages => format!("--overlay=/usr:{}:/usr", dir.path().join("usr").display()),
+        };
         let nspawn = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "sh", "-c", script, "sh", "systemd-nspawn", "--boot"])
             .args(["--quiet", "--console=pipe", "--register=no", "--keep-unit"])
@@ -99,7 +115,7 @@ impl Container {
             .args(["--capability=all", "--system-call-filter=bpf"])
             .arg(format!("--machine={name}"))
             .arg(format!("--directory={}", dir.path().join("root").display()))
-            .args([bind(Path::new("/usr"), "/usr"), bind(&dir.path().join("local"), "/usr/local")])
+            .args([usr, local])
             .args(["--", "--unit=boot.target"])
             .env("CGROUPS", groups.join(" "))
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
@@ -135,7 +151,7 @@ impl Container {
 
     /// Runs a line of shell in the container, as root and without restrictions. Returns stdout and stderr in the order
     /// in which they were written.
-    pub(super) fn run(&self, line: &str) -> Said {
+    pub(crate) fn run(&self, line: &str) -> Said {
         let output = Command::new("nsenter")
             .args(["--target", &self.leader.to_string()])
             .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"])
@@ -151,19 +167,19 @@ impl Container {
     }
 
     /// Like [`Container::run`], for a command that must succeed; returns its output.
-    pub(super) fn must(&self, line: &str) -> String {
+    pub(crate) fn must(&self, line: &str) -> String {
         let said = self.run(line);
         assert_eq!(said.code, Some(0), "{line}: {}", said.text);
         said.text
     }
 
     /// A property of the service, from `systemctl show`.
-    pub(super) fn property(&self, name: &str) -> String {
+    pub(crate) fn property(&self, name: &str) -> String {
         self.must(&format!("systemctl show --value --property={name} auditrail"))
     }
 
     /// The path on the host of a file in the container.
-    pub(super) fn path(&self, inside: &str) -> PathBuf {
+    pub(crate) fn path(&self, inside: &str) -> PathBuf {
         self.dir.path().join("root").join(inside.trim_start_matches('/'))
     }
 }
@@ -218,10 +234,9 @@ fn make_root(dir: &Path) {
             symlink(to, root.join(link)).unwrap();
         }
     }
-    fs::create_dir_all(dir.join("local/bin")).unwrap();
-    let binary = dir.join("local/bin/auditrail");
-    fs::copy(kit::process::built_binary(), &binary).unwrap();
-    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+    for folder in ["local/bin", "usr"] {
+        fs::create_dir_all(dir.join(folder)).unwrap();
+    }
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     let etc = |name: &str, text: &str| {
         File::create(root.join("etc").join(name)).unwrap().write_all(text.as_bytes()).unwrap();
@@ -232,6 +247,12 @@ fn make_root(dir: &Path) {
     etc("os-release", "ID=auditrail-test\n");
     etc("machine-id", "");
     etc("systemd/system/boot.target", TARGET);
+}
+
+fn install_built_binary(folder: &Path) {
+    let binary = folder.join("auditrail");
+    fs::copy(kit::process::built_binary(), &binary).unwrap();
+    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Makes a cgroup for the container in the unified hierarchy, and one in systemd's own hierarchy if that is separate.
