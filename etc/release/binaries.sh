@@ -18,7 +18,7 @@ flags=()
 c_flags=
 for map in "${maps[@]}"; do
   flags+=("--remap-path-prefix=$map")
-  c_flags+=" -ffile-prefix-map=$map"
+  c_flags+=" $(printf %q "-ffile-prefix-map=$map")"
 done
 # Rust's own linker, so that its version is that of the compiler. Relocations are packed, and functions that are equal are
 # kept once.
@@ -27,10 +27,9 @@ flags+=(-Clink-arg=--build-id=sha1 -Clink-arg=--pack-dyn-relocs=relr -Clink-arg=
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${flags[*]}")
 export CARGO_ENCODED_RUSTFLAGS CARGO_INCREMENTAL=0
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld
-# The C code of ring and mimalloc. Debian has no compiler for musl on arm64; the one for glibc makes the same code, as long
-# as it does not call helpers of its own library.
+# The C code of ring. Debian has no compiler for musl on arm64; the one for glibc makes the same code.
 export CC_x86_64_unknown_linux_musl=musl-gcc CC_aarch64_unknown_linux_musl=aarch64-linux-gnu-gcc
-export CFLAGS_x86_64_unknown_linux_musl=$c_flags CFLAGS_aarch64_unknown_linux_musl="$c_flags -mno-outline-atomics"
+export CFLAGS_x86_64_unknown_linux_musl=$c_flags CFLAGS_aarch64_unknown_linux_musl=$c_flags CC_SHELL_ESCAPED_FLAGS=1
 
 mkdir -p "$out"
 for arch in "${architectures[@]}"; do

@@ -53,8 +53,8 @@ pub(crate) struct FileStat {
     pub(crate) id: (u64, u64),
     /// A regular file.
     pub(crate) is_file: bool,
-    /// Number of hard links.
-    pub(crate) links: u64,
+    /// It has no other name (hard link).
+    pub(crate) alone: bool,
     /// Length in bytes.
     pub(crate) length: u64,
     /// Bytes allocated on disk.
@@ -142,7 +142,7 @@ impl OwnDirectory {
         Ok(FileStat {
             id: id_of(&stat),
             is_file: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
-            links: stat.st_nlink,
+            alone: stat.st_nlink == 1,
             length: u64::try_from(stat.st_size).unwrap_or_default(),
             bytes: u64::try_from(stat.st_blocks).unwrap_or_default() * 512,
             modified: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or_default()),

@@ -198,8 +198,8 @@ fn what_is_done_in_an_own_directory_is_done_there_whoever_puts_another_in_its_pl
     let mut text = String::new();
     hold.read("b".as_ref()).unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(
-        (text.as_str(), names(&hold), hold.stat("b".as_ref()).unwrap().links),
-        ("text", vec!["b".into()], 2)
+        (text.as_str(), names(&hold), hold.stat("b".as_ref()).unwrap().alone),
+        ("text", vec!["b".into()], false)
     );
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     hold.remove("b".as_ref()).unwrap();

@@ -99,6 +99,7 @@ const SECURITY: &[Promise] = &[
     ("Errors about the configuration", &["words_numbers_paths_and_addresses_are_repeated_and_nothing_else", "errors_of_usage_repeat_no_secret"]),
     ("`auditrail check` fails", &["a_configuration_that_others_can_write_fails_check_and_is_said_at_the_start", "check_warns_of_what_others_can_read_or_write_and_of_secrets_in_the_clear"]),
     ("The crate has no `unsafe` code", &["unsafe_code_is_forbidden"]),
+    ("The image holds the program", &["the_image_holds_the_binary_and_certificates_for_each_architecture"]),
 ];
 
 /// Splits the prose of a document into sentences: of each paragraph and each list item, without headings.

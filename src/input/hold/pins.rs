@@ -157,7 +157,7 @@ impl Pins {
                 Ok(stat) => {
                     (pin.id, pin.bytes, pin.written) = (stat.id, stat.bytes, stat.modified);
                     let since = || pin.alone.unwrap_or(now.steady);
-                    pin.alone = (stat.links == 1).then(since);
+                    pin.alone = stat.alone.then(since);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => gone.push(*fingerprint),
                 // The disk may be unreadable for a while.

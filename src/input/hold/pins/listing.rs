@@ -41,7 +41,7 @@ pub(crate) fn held_links(directory: &Path) -> io::Result<Vec<HeldLink>> {
             stat => stat?,
         };
         if stat.is_file {
-            let (path, alone) = (directory.path().join(&name), stat.links == 1);
+            let (path, alone) = (directory.path().join(&name), stat.alone);
             links.push(HeldLink { path, agent, input, id: stat.id, bytes: stat.bytes, alone });
         }
     }
