@@ -14,5 +14,33 @@ for arch in "${architectures[@]}"; do
   sed "s|path+file://$PWD|path+file:///auditrail|g" "$name.json" >"$out/auditrail-$version-$arch-linux-musl.cdx.json"
   rm -f "$name.json" ./*/"$name.json" ./*/*/"$name.json"
 done
-cargo about generate --frozen --fail --config etc/release/about.toml --output-file "$out/auditrail-$version-licences.txt" \
-  etc/release/licences.hbs
+
+# licence_files CRATE VERSION: the files in a crate's package that hold its licences.
+licence_files() {
+  find "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$1-$2" -maxdepth 1 -type f \
+    \( -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'copyright*' -o -iname 'notice*' -o -iname 'unlicense*' \) | sort
+}
+
+# Crates that are linked on either architecture, one a line: name, version, licences.
+crates=$(for arch in "${architectures[@]}"; do
+  cargo tree --locked --edges normal,no-proc-macro --target "$arch-unknown-linux-musl" --prefix none \
+    --format '{p} {l}'
+done | sed -e 's/ (\*)$//' -e '/^auditrail/d' -e '/^$/d' -e 's/ v/ /' | sort -u)
+{
+  cat etc/release/licences.head.txt
+  echo "$crates"
+  # Each text once, below the crates that it comes with.
+  declare -A users texts
+  while read -r name number _; do
+    while IFS= read -r file; do
+      sum=$(sha256sum <"$file" | cut -d" " -f1)
+      users[$sum]+="$name $number"$'\n'
+      texts[$sum]=$file
+    done < <(licence_files "$name" "$number")
+  done <<<"$crates"
+  for sum in $(printf '%s\n' "${!users[@]}" | sort); do
+    printf '\n%s\n' '--------------------------------------------------------------------------------'
+    printf '%s\n' "${users[$sum]}"
+    cat "${texts[$sum]}"
+  done
+} >"$out/auditrail-$version-licences.txt"
