@@ -20,7 +20,7 @@ program=$(binary "$(uname -m)")
 rm -rf $stage
 mkdir -p "$to"
 install -d $share/man/man1 $doc/examples $stage/units
-install -D -m 0644 -t $stage/etc etc/release/auditrail.toml
+install -D -m 0644 etc/release/configuration $stage/etc/auditrail.toml
 # The unit of a package names the program where packages put it.
 sed 's|^\(ExecStart=\)/usr/local/bin/|\1/usr/bin/|' systemd/auditrail.service >$stage/units/auditrail.service
 grep -q '^ExecStart=/usr/bin/auditrail ' $stage/units/auditrail.service || fail 'the unit has no ExecStart to change'

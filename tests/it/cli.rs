@@ -57,8 +57,7 @@ fn help_is_what_it_was() {
 fn the_version_is_printed_to_standard_output() {
     let ran = run(&["--version"]).expect(0);
     let start = concat!("auditrail ", env!("CARGO_PKG_VERSION"), " (commit ");
-    let (commit, target) =
-        ran.stdout.strip_prefix(start).and_then(|rest| rest.split_once(", ")).unwrap();
+    let (commit, target) = ran.stdout.strip_prefix(start).unwrap().split_once(", ").unwrap();
     // A debug build does not ask Git; tests/backends/binaries.rs looks at a release.
     assert!(commit == "unknown" || commit.len() >= 12, "{}", ran.stdout);
     assert!(target.ends_with(")\n") && target.contains("-linux-"), "{}", ran.stdout);

@@ -255,7 +255,7 @@ fn a_configuration_that_is_there_stays_unless_it_is_to_be_replaced() {
 /// A package installs a configuration that has comments only, so that package managers know the file.
 #[test]
 fn a_configuration_that_sets_nothing_is_replaced() {
-    let packaged = include_str!("../../etc/release/auditrail.toml");
+    let packaged = include_str!("../../etc/release/configuration");
     let node = Node::new(&[
         ("/etc/auditrail/auditrail.toml", packaged),
         ("/var/log/audit/kube/kube-apiserver.log", ""),

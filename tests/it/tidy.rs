@@ -15,6 +15,7 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/checkpoint/permissions.rs", "who may use the state directory"),
     ("src/checkpoint/state_dir.rs", "lock, key, checkpoint"),
     ("src/cli/holds.rs", "which agents run"),
+    ("src/cli/init.rs", "does a configuration set anything"),
     ("src/cli/manual.rs", "manual pages"),
     ("src/cli/recorded.rs", "a recorded log"),
     ("src/config/mod.rs", "the configuration"),
