@@ -35,6 +35,7 @@ mod agent;
 mod checkpoint;
 mod cli;
 mod config;
+mod confine;
 mod dead_letters;
 mod discovery;
 mod disk;

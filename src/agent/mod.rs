@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 mod build;
 pub(crate) mod by_name;
+mod confined;
 pub(crate) mod control;
 pub(crate) mod exposed;
 mod in_force;
@@ -29,6 +30,8 @@ pub(crate) mod wiring;
 
 use crate::checkpoint::{Budget, CheckpointError, CheckpointWriter, Loaded, Origin, State, Store};
 use crate::config::Config;
+use crate::confine::Replaced;
+use crate::disk;
 use crate::event::Key;
 use crate::input::{Input, not_a_file};
 use crate::pipeline::Ended;
@@ -50,14 +53,18 @@ const LOOK_AT_DISK: Duration = Duration::from_secs(10);
 /// Runs the agent until a signal or an error ends it; returns whether everything that was sent is acknowledged and
 /// in a checkpoint.
 pub(crate) fn run(config: Config, path: &Path) -> anyhow::Result<bool> {
+    // It reports its own errors when it is opened.
+    let _ = disk::create_dir_all(&config.state_dir);
+    // Threads inherit the confinement of the one that starts them.
+    let replaced = confined::confine_to(&config, path);
     // Two, so that one can build a request while the other waits for the network. The readers have their own threads.
     let runtime = parts::runtime(2)?;
-    let result = runtime.block_on(follow(config, path));
+    let result = runtime.block_on(follow(config, path, replaced));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn follow(config: Config, path: &Path) -> anyhow::Result<bool> {
+async fn follow(config: Config, path: &Path, replaced: Replaced) -> anyhow::Result<bool> {
     refuse_odd_files(&config)?;
     own_files::refuse(&config, path)?;
     let open = Opened::new(&config)?;
@@ -91,6 +98,7 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<bool> {
     let report = tokio::spawn(systemd::report(telemetry.clone(), config.unready_after));
     let hangs = tokio::spawn(look_for_hangs(telemetry.clone()));
     let samples = tokio::spawn(sample(telemetry.clone()));
+    let replacement = tokio::spawn(confined::stop_when_replaced(replaced, stop.clone()));
     let path = path.to_owned();
     let reload =
         reload(transforms, path, config.clone(), telemetry.clone(), hang_up, stopped.clone());
@@ -102,6 +110,11 @@ async fn follow(config: Config, path: &Path) -> anyhow::Result<bool> {
         task.abort();
     }
     let clean = ended?;
+    if replacement.is_finished() {
+        replacement.await??;
+    } else {
+        replacement.abort();
+    }
     tracing::info!(clean, "ended");
     Ok(clean)
 }

@@ -142,6 +142,7 @@ fn parts(config: &Config) -> BTreeMap<String, String> {
         inputs,
         outputs,
         server,
+        confine,
         // The line numbers of secrets do not matter here.
         secret_lines: _,
     } = config;
@@ -154,6 +155,7 @@ fn parts(config: &Config) -> BTreeMap<String, String> {
         ("drain_timeout", format!("{drain_timeout:?}")),
         ("unready_after", format!("{unready_after:?}")),
         ("[server]", format!("{server:?}")),
+        ("confine", confine.to_string()),
     ]
     .map(|(name, part)| (name.to_owned(), part))
     .into();

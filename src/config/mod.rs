@@ -83,6 +83,8 @@ pub(crate) struct Config {
     /// At least one, in the order of their names.
     pub(crate) outputs: Vec<Output>,
     pub(crate) server: Server,
+    /// Whether the agent gives up access to all paths and system calls that it does not need. Default yes.
+    pub(crate) confine: bool,
     /// Lines of the file that contain a secret itself, not a variable or the path of a secret's file.
     pub(crate) secret_lines: Vec<usize>,
 }
@@ -137,6 +139,7 @@ impl Config {
             Some(item) if item.is_off() => Duration::MAX,
             Some(item) => item.duration(UNREADY)?,
         };
+        let confine = document.or("confine", true, |item| item.flag())?;
         let server = Server::read(document.table("server")?)?;
         let mut inputs = input::read_all(&mut document, &mut paths)?;
         let transform = transform::Given::read(document.table("transform")?)?;
@@ -156,6 +159,7 @@ impl Config {
             inputs,
             outputs,
             server,
+            confine,
             secret_lines: source.secret_lines.take(),
         })
     }

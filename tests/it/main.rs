@@ -32,6 +32,7 @@ mod backups;
 mod chart;
 mod checkpoint;
 mod cli;
+mod confined;
 mod dashboards;
 mod dead_letters;
 mod delivery;

@@ -74,6 +74,7 @@ const SECURITY: &[Promise] = &[
     ("The unit (", &["the_unit_has_no_capability_the_pod_one_and_neither_a_way_to_more", "the_unit_as_it_comes_does_its_work_in_a_real_systemd"]),
     ("The pod (", &["the_unit_has_no_capability_the_pod_one_and_neither_a_way_to_more"]),
     ("The unit may write", &["the_unit_has_no_capability_the_pod_one_and_neither_a_way_to_more", "the_unit_as_it_comes_does_its_work_in_a_real_systemd"]),
+    ("At its start the agent confines itself", &["every_thread_of_the_agent_is_confined_and_all_arrives_through_rotations", "below_the_log_backups_are_linked_and_unlinked_and_elsewhere_nothing_is_opened", "each_call_of_the_list_is_refused_and_without_the_filter_the_kernel_looks_at_its_arguments"]),
     ("`systemd/own-user.conf`", &["as_a_user_of_its_own_the_agent_does_its_work_in_a_real_systemd"]),
     ("A client of the API server cannot forge", &["a_client_cannot_forge_an_event_inside_a_torn_one", "a_client_cannot_fill_the_log_with_its_name", "a_generation_is_known_by_its_first_event_only", "an_id_is_32_characters_and_differs_for_damage_at_the_same_place", "labels_are_sorted_and_quoted_and_the_hour_is_one_of_them"]),
     ("The agent stores an event with an unusual body", &["a_hostile_line_goes_out_in_safe_form_with_its_fields_and_its_whole_text", "events_with_hostile_bodies_are_found_in_both_and_their_neighbours_are_as_usual"]),

@@ -20,6 +20,8 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/cli/recorded.rs", "a recorded log"),
     ("src/config/mod.rs", "the configuration"),
     ("src/config/secret.rs", "secrets in files"),
+    ("src/confine/paths.rs", "is a path still what it was"),
+    ("src/confine/system_calls.rs", "is there a filter"),
     ("src/dead_letters/segments.rs", "dead letters"),
     ("src/discovery/files.rs", "where the API server logs"),
     ("src/disk/directories.rs", "directories and the names in them"),
