@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind};
@@ -26,6 +26,7 @@ pub(crate) mod signals;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transforms;
+mod watches;
 pub(crate) mod wiring;
 
 use crate::checkpoint::{Budget, CheckpointError, CheckpointWriter, Loaded, Origin, State, Store};
@@ -36,7 +37,7 @@ use crate::event::Key;
 use crate::input::{Input, not_a_file};
 use crate::pipeline::Ended;
 use crate::server::{self, Hosts, Served};
-use crate::telemetry::{InputFinding, SAMPLE_EVERY, Telemetry, Time, human, systemd};
+use crate::telemetry::{InputFinding, Telemetry, human, systemd};
 use build::AgentBuilder;
 use control::{DeadLetterControl, answer_letters};
 use parts::{node_name, socket};
@@ -46,9 +47,6 @@ use wiring::Shared;
 
 /// Time beyond `drain_timeout` for the rest of the shutdown, which takes none unless the file system hangs.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// Between two checks of the disk.
-const LOOK_AT_DISK: Duration = Duration::from_secs(10);
 
 /// Runs the agent until a signal or an error ends it; returns whether everything that was sent is acknowledged and
 /// in a checkpoint.
@@ -81,7 +79,7 @@ async fn follow(config: Config, path: &Path, replaced: Replaced) -> anyhow::Resu
     let agent = Agent::start(&config, open, &transforms, &telemetry, &stopped)?;
     let letters = tokio::spawn(answer_letters(agent.letterboxes.clone(), asked));
     let disk =
-        tokio::spawn(watch_disk(Budget::new(&config.state_dir, config.disk), telemetry.clone()));
+        tokio::spawn(watches::disk(Budget::new(&config.state_dir, config.disk), telemetry.clone()));
     tracing::info!(
         node = agent.node,
         version = env!("CARGO_PKG_VERSION"),
@@ -96,8 +94,8 @@ async fn follow(config: Config, path: &Path, replaced: Replaced) -> anyhow::Resu
     }
     systemd::ready();
     let report = tokio::spawn(systemd::report(telemetry.clone(), config.unready_after));
-    let hangs = tokio::spawn(look_for_hangs(telemetry.clone()));
-    let samples = tokio::spawn(sample(telemetry.clone()));
+    let hangs = tokio::spawn(watches::hangs(telemetry.clone()));
+    let samples = tokio::spawn(watches::sample(telemetry.clone()));
     let replacement = tokio::spawn(confined::stop_when_replaced(replaced, stop.clone()));
     let path = path.to_owned();
     let reload =
@@ -363,47 +361,5 @@ async fn reload(
         systemd::reloading();
         tokio::task::block_in_place(|| transforms.reload(&path, &running, &telemetry));
         systemd::ready();
-    }
-}
-
-/// Watches the heartbeats for threads that hang in the file system. Never returns.
-async fn look_for_hangs(telemetry: Telemetry) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        ticks.tick().await;
-        telemetry.look_for_hangs(Instant::now());
-    }
-}
-
-/// Samples throughput and lag for the chart of the last hour. Never returns.
-async fn sample(telemetry: Telemetry) {
-    let every = sample_every();
-    let mut ticks = tokio::time::interval(every);
-    loop {
-        ticks.tick().await;
-        telemetry.sample(Time::now(), every);
-    }
-}
-
-/// A debug build takes another time, in milliseconds, from this variable, so that a test need not wait for an hour.
-fn sample_every() -> Duration {
-    let given = std::env::var("AUDITRAIL_SAMPLE_MILLIS").ok().filter(|_| cfg!(debug_assertions));
-    let millis = given.and_then(|text| text.parse().ok()).filter(|millis| *millis > 0);
-    millis.map_or(SAMPLE_EVERY, Duration::from_millis)
-}
-
-/// Updates the disk usage and the disk budget in the metrics. Never returns.
-async fn watch_disk(budget: Budget, telemetry: Telemetry) {
-    let mut ticks = tokio::time::interval(LOOK_AT_DISK);
-    loop {
-        ticks.tick().await;
-        if let Ok(usage) = budget.usage() {
-            telemetry.disk().state_bytes.set(usage.used);
-            telemetry.disk().free_bytes.set(usage.free);
-        }
-        match budget.room(0) {
-            Ok(room) => telemetry.disk().set_spent(Time::now(), room.err()),
-            Err(error) => tracing::warn!(%error, "cannot look at the disk of the state directory"),
-        }
     }
 }
