@@ -15,6 +15,7 @@
 //! | `disk` | every change to the file system |
 //! | `discovery` | finds the audit log of this node's API server |
 //! | `config` | the TOML file, checked |
+//! | `confine` | what the process gives up at its start |
 //! | `transform` | what leaves the node of an event: policy, redaction, shrinking, filter |
 //! | `telemetry` | every number, state and log line |
 //! | `input` | files into whole events, through rename and gzip |

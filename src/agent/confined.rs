@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::own_files::named;
-use crate::config::{Config, FollowedLog, OutputKind};
+use crate::config::{Config, FollowedLog, OutputKind, RedactMode};
 use crate::confine::{Allowed, Confinement, Replaced, Strength, Use, confine};
 
 /// Files by which the C library finds hosts. Other programs put new ones into their place.
@@ -132,6 +132,10 @@ fn files(config: &Config) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for output in &config.outputs {
         files.extend(output.transform.policy_file.clone());
+        let mode = output.transform.redact.as_ref().map(|redact| &redact.mode);
+        if let Some(RedactMode::Hash { key_file }) = mode {
+            files.extend(key_file.clone());
+        }
         let http = output.kind.http().into_iter().flat_map(named);
         files.extend(http.map(|(path, _)| path.to_owned()));
     }

@@ -4,13 +4,14 @@
 //! `paths.rs` restricts the file system with Landlock, `system_calls.rs` refuses system calls with seccomp. Both hold for
 //! the thread that asks and for the threads that it starts, so [`confine`] is called before any other thread exists.
 
-use std::fmt;
 use std::path::PathBuf;
 
 mod paths;
+mod strength;
 mod system_calls;
 
 pub(crate) use paths::{Allowed, Replaced, Use};
+pub(crate) use strength::Strength;
 
 /// What holds for this process from now on.
 pub(crate) struct Confinement {
@@ -18,27 +19,6 @@ pub(crate) struct Confinement {
     pub(crate) system_calls: Strength,
     /// The watched paths that could be opened at the start.
     pub(crate) replaced: Replaced,
-}
-
-/// How far a kind of confinement holds.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Strength {
-    /// It holds.
-    Whole,
-    /// Whoever started the process has set a filter already.
-    Given,
-    /// It does not hold; the reason is an end of the sentence "the agent is not confined".
-    None(String),
-}
-
-impl fmt::Display for Strength {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Whole => f.write_str("confined"),
-            Self::Given => f.write_str("confined by the service manager"),
-            Self::None(why) => write!(f, "not confined: {why}"),
-        }
-    }
 }
 
 /// Confines this thread, and those that it starts, to `allowed`. Paths that do not exist are left out. `watched` are the

@@ -14,7 +14,7 @@ use landlock::{
     RulesetStatus, Scope, make_bitflags,
 };
 
-use super::Strength;
+use super::strength::Strength;
 
 /// A path, and what the agent does there and below.
 #[derive(Clone, Debug, PartialEq)]

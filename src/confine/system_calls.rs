@@ -12,7 +12,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule,
 };
 
-use super::Strength;
+use super::strength::Strength;
 
 /// Calls that are refused whatever their arguments.
 #[rustfmt::skip]
@@ -52,7 +52,7 @@ const REFUSED_HERE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_HERE: &[i64] = &[];
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+type CallRules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Refuses the calls to this thread and those that it starts, unless there is a filter.
 pub(super) fn refuse() -> Strength {
@@ -79,17 +79,17 @@ fn has_filter() -> bool {
 }
 
 fn filters() -> Result<[BpfProgram; 2], BackendError> {
-    let mut rules: Rules =
+    let mut rules: CallRules =
         REFUSED.iter().chain(REFUSED_HERE).map(|call| (*call, Vec::new())).collect();
     rules.extend(by_argument()?);
     // Its arguments are in memory, where no filter sees them. The C library takes `clone` instead, if it is told that
     // the kernel does not know this one.
-    let unknown = Rules::from([(c::SYS_clone3, Vec::new())]);
+    let unknown = CallRules::from([(c::SYS_clone3, Vec::new())]);
     Ok([program(rules, c::EPERM)?, program(unknown, c::ENOSYS)?])
 }
 
 /// Calls that are refused for some arguments.
-fn by_argument() -> Result<Rules, BackendError> {
+fn by_argument() -> Result<CallRules, BackendError> {
     let masked = |mask: i32| SeccompCmpOp::MaskedEq(u64::from(mask.unsigned_abs()));
     let is = |at, how, value: i32| {
         SeccompCondition::new(at, SeccompCmpArgLen::Dword, how, u64::from(value.unsigned_abs()))
@@ -104,7 +104,7 @@ fn by_argument() -> Result<Rules, BackendError> {
     let families = [c::AF_UNIX, c::AF_INET, c::AF_INET6];
     let families = families.map(|family| is(0, SeccompCmpOp::Ne, family));
     let socket = SeccompRule::new(families.into_iter().collect::<Result<_, _>>()?)?;
-    Ok(Rules::from([
+    Ok(CallRules::from([
         (c::SYS_clone, vec![process]),
         (c::SYS_mprotect, vec![executable()?]),
         (c::SYS_pkey_mprotect, vec![executable()?]),
@@ -113,7 +113,7 @@ fn by_argument() -> Result<Rules, BackendError> {
     ]))
 }
 
-fn program(rules: Rules, errno: i32) -> Result<BpfProgram, BackendError> {
+fn program(rules: CallRules, errno: i32) -> Result<BpfProgram, BackendError> {
     let refusal = SeccompAction::Errno(errno.unsigned_abs());
     let architecture = std::env::consts::ARCH.try_into()?;
     SeccompFilter::new(rules, SeccompAction::Allow, refusal, architecture)?.try_into()
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_is_there_is_left_alone() {
-        let filter = program(Rules::from([(c::SYS_acct, Vec::new())]), c::EPERM).unwrap();
+        let filter = program(CallRules::from([(c::SYS_acct, Vec::new())]), c::EPERM).unwrap();
         filtered(&[filter], || assert_eq!(refuse(), Strength::Given));
     }
 }

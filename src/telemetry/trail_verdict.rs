@@ -123,14 +123,18 @@ fn whole(inputs: &[Arc<InputStats>], pairs: &[Arc<PairStats>], now: Time) -> Tra
     let silent =
         inputs.iter().find(|input| Writing::of(input.last_write.get(), now) == Writing::Silent);
     let lag = pairs.iter().map(|pair| pair.lag(now)).max().unwrap_or_default();
+    let waiting = pairs.iter().map(|pair| pair.lag_bytes.get()).max().unwrap_or_default();
+    let known = if since.is_none() {
+        "no event is delivered yet, and none is known to be lost".to_owned()
+    } else if waiting == 0 && lag.is_zero() {
+        "every output has acknowledged every event".into()
+    } else {
+        let (size, age) = (human::size(waiting), human::duration(lag));
+        format!("nothing is missing; {size} are under way, and the oldest event is {age} old")
+    };
     let why = match silent {
-        Some(input) => format!("all that was written is accounted for, but {}", input.silence(now)),
-        None if since.is_none() => "no event is delivered yet, and none is known to be lost".into(),
-        None if lag.is_zero() => "every output has acknowledged every event".into(),
-        None => format!(
-            "nothing is missing; the oldest event under way is {} old",
-            human::duration(lag)
-        ),
+        Some(input) => format!("{known}; but {}", input.silence(now)),
+        None => known,
     };
     TrailVerdict { state: TrailState::Whole, since, why }
 }
@@ -164,7 +168,7 @@ mod tests {
         let expected = "every output has acknowledged every event".to_owned();
         assert_eq!(told(&telemetry, 0), (TrailState::Whole, Some(at(-50)), expected));
         telemetry.input("api").last_write.set(Some(at(-1260)));
-        let expected = "all that was written is accounted for, but nothing was written to the log of api for 21m";
+        let expected = "every output has acknowledged every event; but nothing was written to the log of api for 21m";
         assert_eq!(told(&telemetry, 0).2, expected);
     }
 

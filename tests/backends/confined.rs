@@ -219,6 +219,9 @@ fn works_confined(user: As) {
     node.wait_restarts(2);
     let journal = node.container.must("journalctl --no-pager --unit=auditrail");
     assert!(journal.contains("Watchdog timeout"), "{journal}");
+    // The unit brings the filter of system calls, and lets the agent ask Landlock for the rest.
+    let confined = "paths=\"confined\" system_calls=\"confined by the service manager\"";
+    assert!(journal.contains(confined), "{journal}");
     node.wait_delivered();
 
     node.container.must("systemctl reload auditrail");

@@ -101,11 +101,16 @@ impl Node {
         }
     }
 
-    /// Fails unless both stores have what they have to hold, once each, and nothing else.
+    /// Fails unless both stores have what they have to hold, once each, and nothing else. The backups of the sample have
+    /// names that are older than their events. So once the oldest one is deleted, the agent suspects after three seconds
+    /// that a file is missing behind it, as it should. A run that is quicker does not get so far.
     fn assert_each_once(&self) {
+        let suspected =
+            |stored: &&Stored| stored.line.contains("backup_gone") && stored.line.contains(PASSED);
         for (name, store) in &self.stores {
             let stored = store.state().stored.clone();
-            let found = stored.iter().map(|stored| audit_id(&stored.line));
+            let sure = stored.iter().filter(|stored| !suspected(stored));
+            let found = sure.map(|stored| audit_id(&stored.line));
             assert_exactly_once(name, found, self.wanted(name, store));
         }
     }
@@ -118,7 +123,8 @@ impl Node {
         self.assert_each_once();
         // If it took the state for a copy, it would look up far more than what was in doubt.
         let log = fs::read_to_string(agent.log()).unwrap();
-        assert!(!log.contains(" ERROR "), "{log}");
+        let mut errors = log.lines().filter(|line| line.contains(" ERROR "));
+        assert!(errors.all(|line| line.contains("backup_gone") && line.contains(PASSED)), "{log}");
     }
 
     fn backup(&self, name: &str) -> PathBuf {
