@@ -16,14 +16,12 @@ const SOURCES: &[&str] =
     &["build.rs", "Cargo.lock", "Cargo.toml", "events", "etc", "src", "systemd"];
 
 fn main() {
-    for path in SOURCES.iter().filter(|path| Path::new(path).exists()) {
+    for path in SOURCES.iter().filter(|path| Path::new(path).try_exists().unwrap_or(false)) {
         println!("cargo::rerun-if-changed={path}");
     }
     let release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
-    let commit = match release {
-        true => from_git().or_else(from_archive).or_else(from_package),
-        false => None,
-    };
+    let commit =
+        if release { from_git().or_else(from_archive).or_else(from_package) } else { None };
     println!("cargo::rustc-env=AUDITRAIL_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
     println!("cargo::rustc-env=AUDITRAIL_TARGET={}", env::var("TARGET").unwrap_or_default());
 }
@@ -31,7 +29,7 @@ fn main() {
 /// The commit of the working tree, marked if the tree differs from it.
 fn from_git() -> Option<String> {
     // Without this, an archive that is unpacked below another repository would name that one's commit.
-    if !Path::new(".git").exists() {
+    if !Path::new(".git").try_exists().unwrap_or(false) {
         return None;
     }
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {

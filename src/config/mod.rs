@@ -139,7 +139,7 @@ impl Config {
             Some(item) if item.is_off() => Duration::MAX,
             Some(item) => item.duration(UNREADY)?,
         };
-        let confine = document.or("confine", true, |item| item.flag())?;
+        let confine = document.or("confine", true, Item::flag)?;
         let server = Server::read(document.table("server")?)?;
         let mut inputs = input::read_all(&mut document, &mut paths)?;
         let transform = transform::Given::read(document.table("transform")?)?;

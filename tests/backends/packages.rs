@@ -89,7 +89,7 @@ impl Node {
     }
 
     fn has(&self, path: &str) -> bool {
-        self.container.path(path).exists()
+        self.container.path(path).try_exists().unwrap()
     }
 
     fn wait_delivered(&self) {

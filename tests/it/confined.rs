@@ -96,8 +96,7 @@ fn every_thread_of_the_agent_is_confined_and_all_arrives_through_rotations() {
         place.all_arrived();
     }
     assert_eq!(agent.ended(), None);
-    let (status, _) = (agent.stop(), ());
-    assert!(status.success(), "{}", place.said());
+    assert!(agent.stop().success(), "{}", place.said());
     assert!(place.said().contains("the agent confined itself"), "{}", place.said());
 }
 
@@ -173,8 +172,8 @@ fn reload(place: &Place, agent: &Running, path: &Path, text: &str, says: &str) {
     fs::rename(&new, path).unwrap();
     let before = place.said().len();
     agent.signal(Signal::HUP);
-    wait_for("the reload", LIMIT, || match place.said()[before..].contains(says) {
-        true => Ok(()),
-        false => Err(place.said()[before..].to_owned()),
+    wait_for("the reload", LIMIT, || {
+        let said = place.said()[before..].to_owned();
+        if said.contains(says) { Ok(()) } else { Err(said) }
     });
 }
