@@ -164,7 +164,7 @@ path = "/l/audit.log"
 [outputs.o]
 type = "loki"
 endpoint = "http://h:3100"
-> f:1: unknown key `zebra` at the top of the file: known are `checkpoint_interval`, `cluster`, `disk`, `drain_timeout`, `inputs`, `node`, `outputs`, `server`, `state_dir`, `transform`, `unready_after`
+> f:1: unknown key `zebra` at the top of the file: known are `checkpoint_interval`, `cluster`, `confine`, `disk`, `drain_timeout`, `inputs`, `node`, `outputs`, `server`, `state_dir`, `transform`, `unready_after`
 "#,
     );
 }

@@ -215,6 +215,7 @@ fn each_configuration_that_ships_is_valid_by_the_schema() {
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
     let pages = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     for page in pages.chain([root.join("README.md")]) {
         let text = fs::read_to_string(page).unwrap();
         let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
