@@ -9,9 +9,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, LandlockStatus,
-    PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError,
-    RulesetStatus, Scope, make_bitflags,
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd,
+    Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, Scope, make_bitflags,
 };
 
 use super::strength::Strength;
@@ -59,17 +58,19 @@ impl Use {
 
 /// Restricts this thread, and those that it starts.
 pub(super) fn restrict(allowed: &[Allowed]) -> Strength {
-    match restricted(allowed) {
-        Ok(strength) => strength,
+    // Version 1 (Linux 5.13 to 5.18) forbids every hard link into another directory, so nothing could be held.
+    let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    let Ok(rules) = rules.handle_access(AccessFs::Refer) else {
+        return Strength::None("the kernel lacks Landlock as of Linux 5.19, or refuses it".into());
+    };
+    match restricted(rules, allowed) {
+        Ok(()) => Strength::Whole,
         Err(error) => Strength::None(error.to_string()),
     }
 }
 
-fn restricted(allowed: &[Allowed]) -> Result<Strength, RulesetError> {
-    let mut rules = Ruleset::default()
-        // Version 1 (Linux 5.13 to 5.18) forbids every hard link into another directory, so nothing could be held.
-        .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessFs::Refer)?
+fn restricted(rules: Ruleset, allowed: &[Allowed]) -> Result<(), RulesetError> {
+    let mut rules = rules
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
         .scope(Scope::Signal)?
@@ -79,14 +80,8 @@ fn restricted(allowed: &[Allowed]) -> Result<Strength, RulesetError> {
         let Ok(place) = PathFd::new(path) else { continue };
         rules = rules.add_rule(PathBeneath::new(place, for_.rights(path.is_dir())))?;
     }
-    let status = rules.restrict_self()?;
-    Ok(match (status.ruleset, status.landlock) {
-        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
-            Strength::None("Landlock is switched off in this kernel".into())
-        }
-        (RulesetStatus::NotEnforced, _) => Strength::None("this kernel has no Landlock".into()),
-        _ => Strength::Whole,
-    })
+    rules.restrict_self()?;
+    Ok(())
 }
 
 /// The paths that could be opened at the start. One that can be opened no more was replaced: no rule allows what is

@@ -113,6 +113,8 @@ impl Container {
             // For the unified cgroup hierarchy, and for bpf(2), without which `IPAddressDeny=` and `DevicePolicy=` do
             // nothing.
             .args(["--capability=all", "--system-call-filter=bpf"])
+            // The filter of nspawn refuses Landlock, which the kernel of a node allows.
+            .arg("--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self")
             .arg(format!("--machine={name}"))
             .arg(format!("--directory={}", dir.path().join("root").display()))
             .args([usr, local])
