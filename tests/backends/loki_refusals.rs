@@ -77,7 +77,7 @@ fn a_dead_letter_reaches_a_loki_with_a_higher_limit_once_however_often_it_is_sen
     loki.wait_count(SELECTOR, &good, LIMIT);
     agent.stop_done();
 
-    let (code, listed, said) = agent.command(&["dead-letters", "list"]);
+    let (code, listed, said) = agent.command(&["dead-letters", "list", "--each"]);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(listed.matches("max entry size").count(), bad.len(), "{listed}");
     let (code, sent, said) = agent.command(&["dead-letters", "resend"]);

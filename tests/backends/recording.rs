@@ -42,7 +42,9 @@ impl Recording {
         }
         self.show(0.4, "\r\n");
         let program = kit::process::built_binary().display().to_string();
-        let real = line.replacen("auditrail", &format!("{program} --log-level error"), 1);
+        // No line of the log, but the progress bar, which is shown at the level of its log lines.
+        let level = "error,auditrail::replay::progress=info";
+        let real = line.replacen("auditrail", &format!("{program} --log-level {level}"), 1);
         let mut child = Command::new("script")
             .args(["-qefc", &format!("stty cols {COLUMNS} rows 40; {real}"), "/dev/null"])
             .current_dir(dir)
