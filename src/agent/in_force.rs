@@ -3,12 +3,11 @@
 
 use std::path::Path;
 
-use url::Url;
-
 use crate::config::{Config, FollowedLog, MinFree, Output, OutputKind, Redact, RedactMode};
+use crate::output::shown_url;
 use crate::telemetry::{InForce, InputInForce, OutputInForce};
 
-/// What to show of a configuration that was read from this file.
+/// The part of a configuration that the status shows. The agent read it from `file`.
 pub(super) fn of(config: &Config, file: &Path) -> InForce {
     InForce {
         file: file.display().to_string(),
@@ -43,7 +42,7 @@ fn input(log: &FollowedLog) -> InputInForce {
 fn output(output: &Output) -> OutputInForce {
     let endpoints = match &output.kind {
         OutputKind::File(file) => vec![file.path.display().to_string()],
-        kind => kind.endpoints().iter().map(|url| without_credentials(url)).collect(),
+        kind => kind.endpoints().iter().map(|url| shown_url(url)).collect(),
     };
     let kind = match &output.kind {
         OutputKind::Loki(_) => "loki",
@@ -60,17 +59,6 @@ fn output(output: &Output) -> OutputInForce {
         redaction: transform.redact.as_ref().map_or_else(|| "off".into(), redaction),
         max_event_bytes: transform.max_event_bytes,
     }
-}
-
-/// Scheme, host, port and path of a URL.
-fn without_credentials(url: &str) -> String {
-    let Ok(mut url) = Url::parse(url) else { return "…".into() };
-    url.set_query(None);
-    url.set_fragment(None);
-    // Fails for URLs that cannot have a user, which is what is wanted.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.into()
 }
 
 fn redaction(redact: &Redact) -> String {
@@ -104,7 +92,7 @@ mod tests {
     fn config(more: &str) -> Config {
         let text = format!(
             "[inputs.api]\ntype = \"file\"\npath = \"/l/audit.log\"\n\
-             [outputs.es]\ntype = \"elasticsearch\"\nendpoints = [\"https://a:9200/x\"]\n\
+             [outputs.es]\ntype = \"elasticsearch\"\nendpoints = [\"https://a:9200/x\", \"https://a:9200/T0k3nT0k3nT0k3n\"]\n\
              [outputs.f]\ntype = \"file\"\npath = \"/f\"\n\
              [outputs.loki]\ntype = \"loki\"\nendpoint = \"https://loki/loki/api/v1/push?token=s3cret\"\n\
              basic_auth = {{ username = \"u5er\", password = \"s3cret\" }}\n{more}"
@@ -113,14 +101,17 @@ mod tests {
     }
 
     #[test]
-    fn where_events_go_is_shown_without_user_password_and_query() {
+    fn where_events_go_is_shown_without_user_password_query_and_tokens_in_the_path() {
         let shown = of(&config(""), Path::new("/etc/a.toml"));
         let endpoints: Vec<_> = shown.outputs.iter().map(|one| one.endpoints.join(" ")).collect();
-        assert_eq!(endpoints, ["https://a:9200/x", "/f", "https://loki/loki/api/v1/push"]);
+        assert_eq!(
+            endpoints,
+            ["https://a:9200/x https://a:9200/***", "/f", "https://loki/loki/api/v1/push"]
+        );
         let all = format!("{shown:?}");
         assert!(!all.contains("s3cret") && !all.contains("u5er"), "{all}");
-        assert_eq!(without_credentials("http://u:p@h:1/p?q=1#f"), "http://h:1/p");
-        assert_eq!(without_credentials("no url s3cret"), "…");
+        assert_eq!(shown_url("http://u:p@h:1/p?q=1#f"), "http://h:1/p");
+        assert!(!shown_url("no url s3cret").contains("s3cret"));
     }
 
     #[test]
