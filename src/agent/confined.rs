@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::own_files::named;
-use crate::config::{Config, FollowedLog, OutputKind, RedactMode};
-use crate::confine::{Allowed, Confinement, Replaced, Strength, Use, confine};
+use super::own_files::named_files;
+use crate::config::{Config, FollowedLog, OutputKind};
+use crate::confine::{Allowed, Confinement, Purpose, Replaced, Strength, confine};
 
 /// Files by which the C library finds hosts. Other programs put new ones into their place.
 const NAMES: &[&str] = &["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"];
 
-/// What else the C library and the TLS library read: certificate authorities, and libraries that look up names. Not the
-/// private keys below `/etc/ssl` and `/etc/pki`.
+/// The C library and the TLS library read these too: certificate authorities, and libraries that look up names. They
+/// never read the private keys below `/etc/ssl` and `/etc/pki`.
 const SYSTEM: &[&str] = &[
     "/run/systemd/resolve",
     "/run/resolvconf",
@@ -44,7 +44,8 @@ const MANIFESTS: &[&str] =
 /// Variables that name further certificate authorities.
 const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-/// Directories that many programs share. Of these a file is allowed by itself, not with all its neighbours.
+/// Many programs share these directories. If a file of the agent lies directly in one of them, the agent may read that
+/// file only, and not the whole directory.
 const COMMON: &[&str] =
     &["/", "/etc", "/home", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/var"];
 
@@ -62,8 +63,8 @@ pub(super) fn confine_to(config: &Config, path: &Path) -> Replaced {
     }
     let own = own(config, path);
     let watched = NAMES.iter().map(PathBuf::from).chain(own.iter().map(|one| one.path.clone()));
-    let watched = watched.collect();
-    let Confinement { paths, system_calls, replaced } = confine(&[own, system()].concat(), watched);
+    let replaced = Replaced::new(watched.collect());
+    let Confinement { paths, system_calls } = confine(&[own, system()].concat());
     let whole = !matches!((&paths, &system_calls), (Strength::None(_), _) | (_, Strength::None(_)));
     let (paths, system_calls) = (paths.to_string(), system_calls.to_string());
     if whole {
@@ -105,41 +106,27 @@ async fn replacement(replaced: Replaced) -> PathBuf {
     }
 }
 
-/// What every program needs.
+/// The paths that the agent needs under any configuration.
 fn system() -> Vec<Allowed> {
     let fixed = NAMES.iter().chain(SYSTEM).chain(MANIFESTS).map(PathBuf::from);
     let variables = VARIABLES.iter().filter_map(std::env::var_os);
     let variables = variables.flat_map(|paths| std::env::split_paths(&paths).collect::<Vec<_>>());
-    fixed.chain(variables).map(|path| Allowed { path, for_: Use::Read }).collect()
+    fixed.chain(variables).map(|path| Allowed { path, purpose: Purpose::Read }).collect()
 }
 
 /// The paths that the agent needs under this configuration, which was read from `path`.
 fn own(config: &Config, path: &Path) -> Vec<Allowed> {
-    let files = iter::once(path.to_owned()).chain(files(config));
-    let files = files.flat_map(|file| with_neighbours(&file));
+    // The agent reads these again while it runs.
+    let named = config.outputs.iter().flat_map(named_files).map(|(file, _)| file);
+    let files = iter::once(path).chain(named).flat_map(with_neighbours);
     let logs = config.logs().flat_map(followed);
     let written = iter::once(config.state_dir.clone()).chain(written(config));
-    let for_ = |for_| move |path| Allowed { path, for_ };
+    let to = |purpose| move |path| Allowed { path, purpose };
     files
-        .map(for_(Use::Read))
-        .chain(logs.map(for_(Use::Follow)))
-        .chain(written.map(for_(Use::Own)))
+        .map(to(Purpose::Read))
+        .chain(logs.map(to(Purpose::Follow)))
+        .chain(written.map(to(Purpose::Own)))
         .collect()
-}
-
-/// The files that the configuration names and that are read again while the agent runs.
-fn files(config: &Config) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for output in &config.outputs {
-        files.extend(output.transform.policy_file.clone());
-        let mode = output.transform.redact.as_ref().map(|redact| &redact.mode);
-        if let Some(RedactMode::Hash { key_file }) = mode {
-            files.extend(key_file.clone());
-        }
-        let http = output.kind.http().into_iter().flat_map(named);
-        files.extend(http.map(|(path, _)| path.to_owned()));
-    }
-    files
 }
 
 /// A file and its directory: editors and Kubernetes put another file into its place.

@@ -14,7 +14,7 @@ use super::parts::inputs_of;
 use super::transforms::NotAccepted;
 use crate::checkpoint::Store;
 use crate::config::{
-    Auth, Config, FollowedLog, Http, OutputKind, RedactMode, SecretSource, is_backup,
+    Auth, Config, FollowedLog, Http, Output, OutputKind, RedactMode, SecretSource, is_backup,
 };
 use crate::output::Finding;
 
@@ -203,15 +203,8 @@ impl Owned {
         let mut files = vec![(Spot::of(path), "the configuration".to_owned())];
         for output in &config.outputs {
             let of = |key: &str| format!("the file that `{key}` of outputs.{} names", output.name);
-            let named = output.kind.http().map(named).unwrap_or_default();
-            files.extend(named.into_iter().map(|(path, key)| (Spot::of(path), of(key))));
-            if let Some(policy) = &output.transform.policy_file {
-                files.push((Spot::of(policy), of("policy_file")));
-            }
-            let redact = output.transform.redact.as_ref().map(|redact| &redact.mode);
-            if let Some(RedactMode::Hash { key_file: Some(key) }) = redact {
-                files.push((Spot::of(key), of("redact.key_file")));
-            }
+            let named = named_files(output).into_iter();
+            files.extend(named.map(|(path, key)| (Spot::of(path), of(key))));
         }
         for name in Store::FILES {
             files.push((Spot::of(&state.join(name)), "the agent's own, in `state_dir`".to_owned()));
@@ -264,6 +257,19 @@ fn linked_backup(log: &Spot, spot: &Spot) -> bool {
         .map(|entry| entry.path())
         .filter(|path| is_backup(&log.path, path))
         .any(|path| spot.is_file(fs::metadata(path).ok().as_ref()))
+}
+
+/// The files that an output names, each with its key: secrets, certificates, the policy, the key of redaction.
+pub(super) fn named_files(output: &Output) -> Vec<(&Path, &'static str)> {
+    let mut files = output.kind.http().map(named).unwrap_or_default();
+    if let Some(policy) = &output.transform.policy_file {
+        files.push((policy, "policy_file"));
+    }
+    let redact = output.transform.redact.as_ref().map(|redact| &redact.mode);
+    if let Some(RedactMode::Hash { key_file: Some(key) }) = redact {
+        files.push((key, "redact.key_file"));
+    }
+    files
 }
 
 /// The files that an HTTP output reads, and the configuration keys that name them.

@@ -19,12 +19,12 @@ use super::strength::Strength;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Allowed {
     pub(crate) path: PathBuf,
-    pub(crate) for_: Use,
+    pub(crate) purpose: Purpose,
 }
 
 /// What the agent does below a path.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Use {
+pub(crate) enum Purpose {
     /// Reads files and lists directories.
     Read,
     /// Reads the log, and links and unlinks backups in the hold directory.
@@ -36,7 +36,7 @@ pub(crate) enum Use {
 /// The newest version whose rights are known here. The kernel enforces those that it knows.
 const NEWEST: ABI = ABI::V5;
 
-impl Use {
+impl Purpose {
     fn rights(self, is_directory: bool) -> BitFlags<AccessFs> {
         let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
         let rights = match self {
@@ -75,10 +75,10 @@ fn restricted(rules: Ruleset, allowed: &[Allowed]) -> Result<(), RulesetError> {
         .handle_access(AccessFs::from_all(NEWEST))?
         .scope(Scope::Signal)?
         .create()?;
-    for Allowed { path, for_ } in allowed {
+    for Allowed { path, purpose } in allowed {
         // What does not exist, nobody can open.
         let Ok(place) = PathFd::new(path) else { continue };
-        rules = rules.add_rule(PathBeneath::new(place, for_.rights(path.is_dir())))?;
+        rules = rules.add_rule(PathBeneath::new(place, purpose.rights(path.is_dir())))?;
     }
     rules.restrict_self()?;
     Ok(())
@@ -90,7 +90,8 @@ fn restricted(rules: Ruleset, allowed: &[Allowed]) -> Result<(), RulesetError> {
 pub(crate) struct Replaced(Vec<PathBuf>);
 
 impl Replaced {
-    pub(super) fn new(paths: Vec<PathBuf>) -> Self {
+    /// Call it before the confinement begins.
+    pub(crate) fn new(paths: Vec<PathBuf>) -> Self {
         Self(paths.into_iter().filter(|path| File::open(path).is_ok()).collect())
     }
 
@@ -138,9 +139,9 @@ mod tests {
             fs::write(place.join("file"), "text").unwrap();
         }
         let allowed = [
-            Allowed { path: log.clone(), for_: Use::Follow },
-            Allowed { path: state.clone(), for_: Use::Own },
-            Allowed { path: dir.path().join("missing"), for_: Use::Read },
+            Allowed { path: log.clone(), purpose: Purpose::Follow },
+            Allowed { path: state.clone(), purpose: Purpose::Own },
+            Allowed { path: dir.path().join("missing"), purpose: Purpose::Read },
         ];
         confined(&allowed, || {
             let hold = log.join(".auditrail-hold");
@@ -169,7 +170,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
         fs::create_dir(&log).unwrap();
-        let allowed = [Allowed { path: log.clone(), for_: Use::Follow }];
+        let allowed = [Allowed { path: log.clone(), purpose: Purpose::Follow }];
         let replaced = Replaced::new(vec![log.clone(), dir.path().join("missing")]);
         assert_eq!(replaced.any(), None);
         let (moved, wait) = std::sync::mpsc::channel();

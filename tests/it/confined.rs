@@ -37,6 +37,15 @@ impl Place {
         Self { dir, store, made: Maker::from(jiff::Timestamp::now()), written: 0 }
     }
 
+    /// A place whose agent runs and has delivered a first event.
+    fn running(top: &str) -> (Self, Running) {
+        let mut place = Self::new(top);
+        place.write();
+        let agent = place.start();
+        place.all_arrived();
+        (place, agent)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -82,10 +91,7 @@ fn of_threads(id: u32, name: &str) -> Vec<String> {
 
 #[test]
 fn every_thread_of_the_agent_is_confined_and_all_arrives_through_rotations() {
-    let mut place = Place::new("");
-    place.write();
-    let mut agent = place.start();
-    place.all_arrived();
+    let (mut place, mut agent) = Place::running("");
     let (filters, privileges) =
         (of_threads(agent.id(), "Seccomp"), of_threads(agent.id(), "NoNewPrivs"));
     assert!(filters.len() > 3 && filters.iter().all(|mode| mode == "2"), "{filters:?}");
@@ -102,10 +108,7 @@ fn every_thread_of_the_agent_is_confined_and_all_arrives_through_rotations() {
 
 #[test]
 fn a_log_directory_that_was_made_anew_restarts_the_agent_and_nothing_is_lost_or_doubled() {
-    let mut place = Place::new("");
-    place.write();
-    let mut agent = place.start();
-    place.all_arrived();
+    let (mut place, mut agent) = Place::running("");
     fs::remove_dir_all(place.path("log")).unwrap();
     fs::create_dir(place.path("log")).unwrap();
     place.write();
@@ -121,10 +124,7 @@ fn a_log_directory_that_was_made_anew_restarts_the_agent_and_nothing_is_lost_or_
 
 #[test]
 fn an_agent_that_shall_not_confine_itself_says_so() {
-    let mut place = Place::new("confine = false\n");
-    place.write();
-    let agent = place.start();
-    place.all_arrived();
+    let (place, agent) = Place::running("confine = false\n");
     let before = of_threads(std::process::id(), "Seccomp");
     assert_eq!(of_threads(agent.id(), "Seccomp")[0], before[0]);
     assert!(agent.stop().success());
@@ -133,10 +133,7 @@ fn an_agent_that_shall_not_confine_itself_says_so() {
 
 #[test]
 fn a_configuration_that_an_editor_replaced_is_reloaded() {
-    let mut place = Place::new("");
-    place.write();
-    let agent = place.start();
-    place.all_arrived();
+    let (mut place, agent) = Place::running("");
     let path = place.path("etc/auditrail.toml");
     let text = fs::read_to_string(&path).unwrap();
     let policy = place.path("etc/policy.yaml");

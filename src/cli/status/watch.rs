@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use console::{Term, truncate_str};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::agent::parts;
 use crate::cli::outcome::ExitCode;
 
 /// Shows what `look` returns each `interval`. The exit code is that of the last look.
@@ -16,11 +17,7 @@ pub(super) fn watch(
     interval: Duration,
     mut look: impl FnMut() -> (String, ExitCode),
 ) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    parts::runtime(1)?.block_on(async {
         let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
         let mut output = WatchedOutput::new();
         loop {
