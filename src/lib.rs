@@ -19,6 +19,8 @@
 //! | `transform` | what leaves the node of an event: policy, redaction, shrinking, filter |
 //! | `telemetry` | every number, state and log line |
 //! | `input` | files into whole events, through rename and gzip |
+//! | `own_log` | a log that the agent writes itself, and then follows |
+//! | `receive` | the API server's audit webhook into an own log |
 //! | `output` | events into requests, answers into verdicts |
 //! | `checkpoint` | what survives the process |
 //! | `dead_letters` | events that an output will never take |
@@ -45,7 +47,9 @@ mod disk;
 pub mod fuzzing;
 mod input;
 mod output;
+mod own_log;
 mod pipeline;
+mod receive;
 mod replay;
 mod server;
 mod telemetry;

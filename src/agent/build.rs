@@ -1,16 +1,21 @@
 //! Builds inputs, outputs and pipelines from the configuration and the checkpoint.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
+
+use anyhow::Context as _;
 
 use super::control::DeadLetterControl;
 use super::parts::earlier_ids;
 use super::wiring::{EarlierState, Shared, Wiring};
 use crate::checkpoint::{Ledger, Loaded, Pair, State, Store};
-use crate::config::{self, Config};
-use crate::event::{Key, SeenGenerations};
+use crate::config::{self, Config, InputKind};
+use crate::disk::above;
+use crate::event::{Key, SeenGenerations, nanos};
 use crate::input::{Input, Large, Reader};
+use crate::own_log::OwnLog;
 use crate::pipeline::Pipeline;
+use crate::receive::Receiver;
 use crate::telemetry::{Telemetry, systemd_fdstore};
 
 /// The sources of the parts.
@@ -24,18 +29,29 @@ pub(super) struct AgentBuilder<'a> {
     pub(super) shared: Shared<'a>,
 }
 
-pub(super) type AgentParts =
-    (Vec<Arc<Input>>, Vec<Pipeline>, Vec<Arc<Ledger>>, Vec<DeadLetterControl>);
+/// What was built, in the order of the configuration.
+#[derive(Default)]
+pub(super) struct AgentParts {
+    pub(super) inputs: Vec<Arc<Input>>,
+    pub(super) pipelines: Vec<Pipeline>,
+    pub(super) ledgers: Vec<Arc<Ledger>>,
+    pub(super) letterboxes: Vec<DeadLetterControl>,
+    pub(super) receivers: Vec<Receiver>,
+}
 
 impl AgentBuilder<'_> {
     /// Builds every input and pipeline. An input starts once all its readers exist.
     pub(super) fn build(&self) -> anyhow::Result<AgentParts> {
-        let (mut inputs, mut pipelines, mut ledgers) = (Vec::new(), Vec::new(), Vec::new());
-        let mut letterboxes = Vec::new();
+        let mut parts = AgentParts::default();
         let large = Large::default();
         let mut stored = systemd_fdstore::take();
-        for input_config in self.config.logs() {
+        for kind in &self.config.inputs {
+            let input_config = kind.log();
             let mut input = Input::new(input_config.clone(), self.key.clone());
+            let own_log = open_own_log(input_config)?;
+            if let Some(own_log) = &own_log {
+                input = input.written_by_us(own_log.committed());
+            }
             let seen = self.loaded.state.seen(&input_config.name);
             let moved = Arc::clone(self.shared.moved);
             let name = Arc::clone(&input_config.name);
@@ -62,17 +78,42 @@ impl AgentBuilder<'_> {
             let input = Arc::new(input);
             for (wiring, reader) in readers {
                 let (pipeline, ledger, letterbox) = self.pipeline(&wiring, &input, reader)?;
-                pipelines.push(pipeline);
-                ledgers.push(ledger);
-                letterboxes.push(letterbox);
+                parts.pipelines.push(pipeline);
+                parts.ledgers.push(ledger);
+                parts.letterboxes.push(letterbox);
             }
-            inputs.push(input);
+            if let (Some(own_log), InputKind::Webhook(webhook)) = (own_log, kind) {
+                parts.receivers.push(self.receiver(webhook, own_log, &input)?);
+            }
+            parts.inputs.push(input);
         }
         // Descriptors of inputs that are no longer configured.
         for (name, _) in &stored {
             systemd_fdstore::remove(name);
         }
-        Ok((inputs, pipelines, ledgers, letterboxes))
+        Ok(parts)
+    }
+
+    /// The receiver of a webhook; starts the thread that writes its spool.
+    fn receiver(
+        &self,
+        webhook: &config::WebhookInput,
+        own_log: OwnLog,
+        input: &Arc<Input>,
+    ) -> anyhow::Result<Receiver> {
+        let name = &webhook.log.name;
+        // The writing thread does not keep the input alive.
+        let reader = Arc::downgrade(input);
+        let is_passed =
+            move |id| reader.upgrade().is_some_and(|input: Arc<Input>| input.is_passed(id));
+        Ok(Receiver {
+            input: Arc::clone(name),
+            listen: webhook.listen.clone(),
+            spool: own_log.start(name, is_passed)?,
+            key: self.key.clone(),
+            stats: self.telemetry.webhook(name),
+            input_stats: self.telemetry.input(name),
+        })
     }
 
     fn wiring<'a>(
@@ -125,6 +166,16 @@ impl AgentBuilder<'_> {
         let letterbox = letterbox.with_waits(pipeline.waits());
         Ok((pipeline, ledger, letterbox))
     }
+}
+
+/// Opens the log of an input that the agent writes itself.
+fn open_own_log(input: &config::FollowedLog) -> anyhow::Result<Option<OwnLog>> {
+    let Some(spool) = &input.spool else { return Ok(None) };
+    let directory = above(&input.path);
+    let now = nanos(SystemTime::now()).unwrap_or_default();
+    let opened = OwnLog::open(directory, spool, now);
+    let opened = opened.with_context(|| format!("cannot open the spool {}", directory.display()));
+    opened.map(Some)
 }
 
 /// The names of the outputs that take an input.

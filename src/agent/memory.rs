@@ -4,6 +4,7 @@
 //! |---|---|
 //! | program, runtime, allocator | fixed |
 //! | each input | file heads being read, facts about 10,000 backups |
+//! | each webhook | 512 connections with buffers, 200,000 digests; 64 MiB for the bodies of all webhooks |
 //! | each pair | chunks in flight and read ahead, their events, requests and answers (`output/memory.rs`) |
 //! | one line over 4 MiB | 3.5 times `max_line_bytes`, once in the process |
 //!
@@ -15,12 +16,15 @@ use crate::checkpoint::RESERVE;
 use crate::config::{Config, FollowedLog, Output};
 use crate::input::{LARGE, STRIDE};
 use crate::output::memory::{self, Load};
+use crate::receive::IN_MEMORY;
 
 const MIB: u64 = 1 << 20;
 /// The program's own pages, the runtime, TLS, status page and socket.
 const BASE: u64 = 32 * MIB;
 /// The head of a file is read into a buffer that grows to twice [`LARGE`]; 10,000 backups take some 2 KiB each.
 const INPUT: u64 = 32 * MIB;
+/// 512 connections of 256 KiB each, and 200,000 digests of 48 bytes.
+const RECEIVER: u64 = 138 * MIB;
 /// Threads, connections and the cursor.
 const PAIR: u64 = 6 * MIB;
 /// The window of a backup compressed by zstd or xz, as far as it is filled.
@@ -45,7 +49,13 @@ pub(crate) fn bound(config: &Config) -> u64 {
         })
         .map(|(input, output)| pair(input, output))
         .sum();
-    BASE + INPUT * config.inputs.len() as u64 + pairs + large
+    BASE + INPUT * config.inputs.len() as u64 + webhooks(config) + pairs + large
+}
+
+/// The bodies of all webhooks, the connections of each, and the digests of its bodies.
+fn webhooks(config: &Config) -> u64 {
+    let count = config.logs().filter(|log| log.spool.is_some()).count() as u64;
+    if count == 0 { 0 } else { IN_MEMORY as u64 + count * RECEIVER }
 }
 
 fn pair(input: &FollowedLog, output: &Output) -> u64 {

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -36,9 +37,10 @@ use crate::disk;
 use crate::event::Key;
 use crate::input::{Input, not_a_file};
 use crate::pipeline::Ended;
+use crate::receive;
 use crate::server::{self, Hosts, Served};
 use crate::telemetry::{InputFinding, Telemetry, human, systemd};
-use build::AgentBuilder;
+use build::{AgentBuilder, AgentParts};
 use control::{DeadLetterControl, answer_letters};
 use parts::{node_name, socket};
 use signals::{listen, stop_on_signal};
@@ -164,6 +166,8 @@ struct Agent {
     stopped: watch::Receiver<bool>,
     keeper: tokio::task::JoinHandle<Result<(), CheckpointError>>,
     keeper_stop: Arc<Notify>,
+    /// The thread of all webhooks.
+    receiving: Option<JoinHandle<()>>,
 }
 
 impl Agent {
@@ -184,7 +188,8 @@ impl Agent {
             store: &store,
             shared: Shared { transforms, moved: &moved, lives: Arc::default(), replay: None },
         };
-        let (inputs, pipelines, ledgers, letterboxes) = builder.build()?;
+        let AgentParts { inputs, pipelines, ledgers, letterboxes, receivers } = builder.build()?;
+        let receiving = receive::start(receivers, stopped.clone())?;
         let state = State { node: node.clone(), ..loaded.state };
         let interval = config.checkpoint_interval;
         let rolls = inputs.iter().map(|input| input.roll()).collect();
@@ -198,7 +203,7 @@ impl Agent {
             running.spawn(pipeline.run(stopped.clone()));
         }
         let (letterboxes, stopped) = (letterboxes.into(), stopped.clone());
-        Ok(Self { node, inputs, letterboxes, running, stopped, keeper, keeper_stop })
+        Ok(Self { node, inputs, letterboxes, running, stopped, keeper, keeper_stop, receiving })
     }
 
     /// Waits until all pipelines have stopped; returns whether everything that was sent is acknowledged and in a
@@ -215,6 +220,10 @@ impl Agent {
                 Ok(false)
             }
         };
+        if let Some(receiving) = self.receiving.take() {
+            // It answers what it has taken, and ends by itself.
+            let _ = tokio::task::spawn_blocking(|| receiving.join()).await;
+        }
         self.keeper_stop.notify_one();
         let Ok(kept) = tokio::time::timeout(GRACE, self.keeper).await else {
             tracing::error!(

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Disk, MinFree};
+use crate::config::{Disk, SPOOLS};
 use crate::disk;
 
 /// The `disk` section: the most bytes below the state directory, and the space that must stay free on its file
@@ -32,7 +32,13 @@ impl Budget {
     pub(crate) fn usage(&self) -> io::Result<Usage> {
         let space = rustix::fs::statvfs(&self.directory)?;
         let (free, total) = (space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize);
-        Ok(Usage { used: bytes_below(&self.directory)?, free, total })
+        // A spool has bounds of its own.
+        let spools = match bytes_below(&self.directory.join(SPOOLS)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            other => other?,
+        };
+        let used = bytes_below(&self.directory)?.saturating_sub(spools);
+        Ok(Usage { used, free, total })
     }
 
     /// Whether `more` bytes fit. The inner error says which limit is reached and what to do.
@@ -45,10 +51,7 @@ impl Budget {
                 usage.used, self.limits.max_bytes
             )));
         }
-        let min_free = match self.limits.min_free {
-            MinFree::Bytes(bytes) => bytes,
-            MinFree::Percent(percent) => usage.total / 100 * u64::from(percent),
-        };
+        let min_free = self.limits.min_free.of(usage.total);
         if usage.free < min_free.saturating_add(more) {
             return Ok(Err(format!(
                 "the file system of {at} has {} bytes free and `disk.min_free` asks for {min_free}: make room, or lower it",

@@ -36,6 +36,14 @@ impl Disk {
 }
 
 impl MinFree {
+    /// The bytes of a file system of this size.
+    pub(crate) fn of(self, total: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => total / 100 * u64::from(percent),
+        }
+    }
+
     /// Parses a percentage of the file system, or a size.
     pub(super) fn read(item: &Item<'_>) -> Result<Self, ConfigError> {
         if let Ok(text) = item.text()

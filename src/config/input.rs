@@ -11,6 +11,7 @@ use super::paths::Paths;
 use super::shown::is_word;
 use super::table::Table;
 use super::waits::Waits;
+use super::webhook::{Spool, WebhookInput};
 use super::{ConfigError, MinFree};
 
 /// `[inputs.NAME]`: an input of one kind.
@@ -18,6 +19,8 @@ use super::{ConfigError, MinFree};
 pub(crate) enum InputKind {
     /// `type = "file"`: the API server writes the log.
     File(FollowedLog),
+    /// `type = "webhook"`: the API server sends events, and the agent writes the log.
+    Webhook(WebhookInput),
 }
 
 /// The log that an input follows.
@@ -37,6 +40,8 @@ pub(crate) struct FollowedLog {
     /// Names of files in the log's directory that are not its backups: other inputs' logs, and files that outputs
     /// write. Files named after them are not its backups either.
     pub(crate) neighbours: Arc<[String]>,
+    /// The limits of the log, if the agent writes it itself (`own_log`).
+    pub(crate) spool: Option<Spool>,
     pub(crate) waits: Waits,
 }
 
@@ -68,28 +73,38 @@ const LINE: std::ops::RangeInclusive<u64> = 4 << 10..=1 << 30;
 const RESCAN: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_mins(10);
 
-/// Types that are planned but that this version does not support.
-const LATER: &[&str] = &["webhook"];
-
 impl InputKind {
     /// The log to follow, whoever writes it.
     pub(crate) fn log(&self) -> &FollowedLog {
-        let Self::File(log) = self;
-        log
+        match self {
+            Self::File(log) => log,
+            Self::Webhook(webhook) => &webhook.log,
+        }
     }
 
     pub(crate) fn log_mut(&mut self) -> &mut FollowedLog {
-        let Self::File(log) = self;
-        log
+        match self {
+            Self::File(log) => log,
+            Self::Webhook(webhook) => &mut webhook.log,
+        }
     }
 
     /// Reads one input from its table.
-    fn read(name: &str, item: &Item<'_>, paths: &mut Paths) -> Result<Self, ConfigError> {
+    fn read(
+        name: &str,
+        item: &Item<'_>,
+        paths: &mut Paths,
+        state_dir: &Path,
+    ) -> Result<Self, ConfigError> {
         let mut table = item.table()?;
         let kind = table.need("type", "type = \"file\"")?;
-        later(&kind, LATER)?;
-        kind.choice(&[("file", ())])?;
-        let input = Self::File(FollowedLog::read(named(name, item)?, &mut table, paths)?);
+        let is_file = kind.choice(&[("file", true), ("webhook", false)])?;
+        let name = named(name, item)?;
+        let input = if is_file {
+            Self::File(FollowedLog::read(name, &mut table, paths)?)
+        } else {
+            Self::Webhook(WebhookInput::read(name, &mut table, state_dir, (paths, &kind))?)
+        };
         table.finish()?;
         Ok(input)
     }
@@ -104,14 +119,20 @@ impl FollowedLog {
             hold: Hold::read(table.table("hold")?, &path)?,
             backups: table.or("backups", Vec::new(), |item| Backups::read(item, &path))?,
             neighbours: Arc::default(),
+            spool: None,
             start_at: table.or("start_at", StartAt::Beginning, start_at)?,
-            max_line_bytes: table.or("max_line_bytes", 100 << 20, |item| item.size(LINE))?,
+            max_line_bytes: table.or("max_line_bytes", 100 << 20, Self::line)?,
             rescan: table.or("rescan", Duration::from_secs(5), |item| item.duration(RESCAN))?,
             waits: Waits::USUAL,
             path,
         };
         paths.follow(&log.path, &log.name, &log.backups, &item)?;
         Ok(log)
+    }
+
+    /// `max_line_bytes`.
+    pub(super) fn line(item: &Item<'_>) -> Result<u64, ConfigError> {
+        item.size(LINE)
     }
 }
 
@@ -173,11 +194,12 @@ pub(super) fn named(name: &str, item: &Item<'_>) -> Result<Arc<str>, ConfigError
 pub(super) fn read_all(
     document: &mut Table<'_>,
     paths: &mut Paths,
+    state_dir: &Path,
 ) -> Result<Vec<InputKind>, ConfigError> {
     let item = document.need("inputs", "[inputs.apiserver]")?;
     let mut inputs = Vec::new();
     for (name, item) in item.table()?.entries() {
-        inputs.push(InputKind::read(&name, &item, paths)?);
+        inputs.push(InputKind::read(&name, &item, paths, state_dir)?);
     }
     if inputs.is_empty() {
         return Err(

@@ -40,6 +40,7 @@ mod tests;
 mod transform;
 mod value;
 mod waits;
+mod webhook;
 
 pub(crate) use backups::Backups;
 pub(crate) use disk::{Disk, MinFree};
@@ -57,6 +58,7 @@ pub(crate) use server::{Server, state_dir};
 pub(crate) use transform::{Redact, RedactMode, Transform};
 pub(crate) use value::{duration, size};
 pub(crate) use waits::Waits;
+pub(crate) use webhook::{SPOOL_FILE, SPOOLS, Spool, WebhookInput};
 
 use item::Item;
 use paths::Paths;
@@ -128,7 +130,8 @@ impl Config {
         let mut paths = Paths::default();
         let node = document.given("node", label)?;
         let cluster = document.given("cluster", label)?;
-        let state_dir = document.get("state_dir");
+        let state_dir = document.given("state_dir", Item::path)?;
+        let state_dir = state_dir.unwrap_or_else(|| PathBuf::from(STATE_DIR));
         let disk = Disk::read(document.table("disk")?)?;
         let mut time =
             |key, default, bounds| document.or(key, default, |item| item.duration(bounds));
@@ -141,7 +144,7 @@ impl Config {
         };
         let confine = document.or("confine", true, Item::flag)?;
         let server = Server::read(document.table("server")?)?;
-        let mut inputs = input::read_all(&mut document, &mut paths)?;
+        let mut inputs = input::read_all(&mut document, &mut paths, &state_dir)?;
         let transform = transform::Given::read(document.table("transform")?)?;
         let outputs = output::read_all(&mut document, &inputs, &transform, &mut paths)?;
         for log in inputs.iter_mut().map(InputKind::log_mut) {
@@ -151,7 +154,7 @@ impl Config {
         Ok(Self {
             node,
             cluster,
-            state_dir: state_dir.map_or(Ok(PathBuf::from(STATE_DIR)), |item| item.path())?,
+            state_dir,
             disk,
             checkpoint_interval,
             drain_timeout,

@@ -11,7 +11,7 @@ use toml_writer::{ToTomlKey, ToTomlValue as _, TomlStringBuilder};
 
 use super::input::InputKind;
 use super::value::{show_duration, show_size};
-use super::{Backups, Config, FollowedLog, MinFree, StartAt};
+use super::{Backups, Config, FollowedLog, MinFree, StartAt, WebhookInput};
 
 mod output;
 mod transform;
@@ -51,8 +51,11 @@ impl Config {
         toml.table(&["server"]);
         toml.set("listen", or_off(self.server.listen.as_deref().map(quoted)));
         toml.set("allowed_hosts", texts(&self.server.allowed_hosts));
-        for InputKind::File(log) in &self.inputs {
-            toml.input(log);
+        for input in &self.inputs {
+            match input {
+                InputKind::File(log) => toml.followed(log),
+                InputKind::Webhook(webhook) => toml.webhook(webhook),
+            }
         }
         for output in &self.outputs {
             toml.output(output);
@@ -73,7 +76,21 @@ impl TomlText {
         let _ = writeln!(self.text, "{key} = {value}");
     }
 
-    fn input(&mut self, log: &FollowedLog) {
+    fn webhook(&mut self, webhook: &WebhookInput) {
+        let WebhookInput { log, listen, insecure_listen } = webhook;
+        self.table(&["inputs", &log.name]);
+        self.set("type", quoted("webhook"));
+        self.set("listen", quoted(listen));
+        self.set("insecure_listen", insecure_listen);
+        self.set("max_line_bytes", show_size(log.max_line_bytes));
+        let Some(spool) = &log.spool else { return };
+        self.table(&["inputs", &log.name, "spool"]);
+        self.set("max_bytes", show_size(spool.max_bytes));
+        self.set("min_free", min_free(spool.min_free));
+        self.set("compression", quoted(if spool.compress { "gzip" } else { "none" }));
+    }
+
+    fn followed(&mut self, log: &FollowedLog) {
         self.table(&["inputs", &log.name]);
         self.set("type", quoted("file"));
         self.set("path", path(&log.path));

@@ -34,22 +34,34 @@ impl Server {
     }
 }
 
-/// A `host:port`.
+/// Where the pages are.
 fn listen(item: &Item<'_>) -> Result<String, ConfigError> {
-    let text = item.text()?;
-    let (host, port) = text.rsplit_once(':').unwrap_or((&text, ""));
+    is_host_and_port(&item.text()?).map_or_else(
+        || {
+            Err(item.wrong(format!("write a host and a port, such as {FORMS}; \"off\" for no server")))
+        },
+        Ok,
+    )
+}
+
+/// How addresses to listen on are written.
+const FORMS: &str = "\"127.0.0.1:9885\", \"0.0.0.0:9885\" for every address, or \"[::1]:9885\"";
+
+/// A `host:port`.
+pub(super) fn host_and_port(item: &Item<'_>) -> Result<String, ConfigError> {
+    let forms = "\"127.0.0.1:9886\" or \"[::1]:9886\"";
+    is_host_and_port(&item.text()?)
+        .map_or_else(|| Err(item.wrong(format!("write a host and a port, such as {forms}"))), Ok)
+}
+
+fn is_host_and_port(text: &str) -> Option<String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
     let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-    if host.is_empty()
+    let is_wrong = host.is_empty()
         || bare_v6
         || host.contains(char::is_whitespace)
-        || port.parse::<u16>().is_err()
-    {
-        let forms = "\"127.0.0.1:9885\", \"0.0.0.0:9885\" for every address, or \"[::1]:9885\"";
-        return Err(
-            item.wrong(format!("write a host and a port, such as {forms}; \"off\" for no server"))
-        );
-    }
-    Ok(text)
+        || port.parse::<u16>().is_err();
+    (!is_wrong).then(|| text.to_owned())
 }
 
 /// A host name without a port. IP addresses need not be listed.

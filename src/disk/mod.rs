@@ -9,7 +9,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -98,6 +98,14 @@ impl File {
         Self::own(path, false, OFlags::WRONLY)
     }
 
+    /// Opens an existing file of the agent for appending.
+    ///
+    /// # Errors
+    /// If the file is missing, cannot be opened or does not belong to the agent: see [`NotOurs`].
+    pub(crate) fn append_existing(path: &Path) -> io::Result<Self> {
+        Self::own(path, false, OFlags::WRONLY | OFlags::APPEND)
+    }
+
     fn own(path: &Path, empty: bool, flags: OFlags) -> io::Result<Self> {
         let number = number();
         let inner =
@@ -157,6 +165,12 @@ impl File {
 
     pub(crate) fn length(&self) -> io::Result<u64> {
         Ok(self.inner.metadata()?.len())
+    }
+
+    /// Device and inode.
+    pub(crate) fn id(&self) -> io::Result<(u64, u64)> {
+        let meta = self.inner.metadata()?;
+        Ok((meta.dev(), meta.ino()))
     }
 
     pub(crate) fn try_clone(&self) -> io::Result<Self> {

@@ -12,6 +12,8 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, open, openat, readlinkat,
@@ -50,6 +52,8 @@ pub(crate) struct ReadFile {
     inner: fs::File,
     /// The path that it was opened by; another file may have this name by now.
     path: PathBuf,
+    /// The bytes that may be read, if not all: the rest is not durable yet. It grows.
+    durable: Option<Arc<AtomicU64>>,
 }
 
 /// Why a path is not a regular file that may be read. It is the inner error of an [`io::Error`].
@@ -128,7 +132,9 @@ impl ReadFile {
 
     fn regular(descriptor: OwnedFd, path: &Path) -> io::Result<Self> {
         match kind(fstat(&descriptor)?.st_mode) {
-            None => Ok(Self { inner: descriptor.into(), path: path.to_owned() }),
+            None => {
+                Ok(Self { inner: descriptor.into(), path: path.to_owned(), durable: None })
+            },
             Some(kind) => Err(NoFile::Other(kind).into()),
         }
     }
@@ -142,14 +148,36 @@ impl ReadFile {
         self.inner.metadata()
     }
 
+    /// Reads no further than this length, which grows.
+    pub(crate) fn up_to(self, durable: Option<Arc<AtomicU64>>) -> Self {
+        Self { durable, ..self }
+    }
+
+    /// The bytes that may be read.
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        let length = self.inner.metadata()?.len();
+        Ok(self.durable.as_ref().map_or(length, |durable| length.min(durable.load(Relaxed))))
+    }
+
     /// Reads at an offset; returns 0 at the end of the file.
     pub(crate) fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        read_step(&self.path, || self.inner.read_at(into, at))
+        let room = self.room(at, into.len());
+        read_step(&self.path, || self.inner.read_at(&mut into[..room], at))
     }
 
     /// Fills the buffer from an offset on; `UnexpectedEof` if the file ends earlier.
     pub(crate) fn read_exact_at(&self, into: &mut [u8], at: u64) -> io::Result<()> {
+        if self.room(at, into.len()) < into.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         read_step(&self.path, || self.inner.read_exact_at(into, at))
+    }
+
+    /// How many of `wanted` bytes may be read from an offset on.
+    fn room(&self, at: u64, wanted: usize) -> usize {
+        let Some(durable) = &self.durable else { return wanted };
+        let left = durable.load(Relaxed).saturating_sub(at);
+        usize::try_from(left).unwrap_or(usize::MAX).min(wanted)
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) use scan::findings::not_a_file;
 use crate::config::FollowedLog;
 use crate::disk::above;
 use crate::event::{Cursor, Key, Nanos, SeenGenerations, Sightings, nanos};
+use crate::own_log::Committed;
 use crate::telemetry::{Heartbeat, InputStats, Time};
 use hold::pins::Pins;
 use now::Now;
@@ -57,7 +58,7 @@ use read::position::ReadPosition;
 use scan::catalogue::Catalogue;
 use scan::findings::Looker;
 use scan::follower::Follower;
-use scan::watch::{Hint, Watch};
+use scan::watch::{FileChange, Hint, Watch};
 use scan::{findings, inspect};
 use shared::Shared;
 
@@ -71,6 +72,8 @@ pub(crate) struct Input {
     shared: Arc<Shared>,
     roll: Arc<SeenGenerations>,
     started: Nanos,
+    /// How far the log may be read, if this process writes it.
+    own: Option<Arc<Committed>>,
     thread: Option<(JoinHandle<()>, SyncSender<Hint>)>,
 }
 
@@ -80,7 +83,20 @@ impl Input {
         let shared = Arc::new(Shared::new(config.waits));
         let roll =
             Arc::new(SeenGenerations::new(Arc::clone(&config.name), Sightings::new(), || {}));
-        Self { config, key, shared, roll, started, thread: None }
+        Self { config, key, shared, roll, started, own: None, thread: None }
+    }
+
+    /// This process writes the log: it is read as far as it is durable.
+    pub(crate) fn written_by_us(mut self, committed: Arc<Committed>) -> Self {
+        let shared = Arc::clone(&self.shared);
+        committed.wakes(move || drop(shared.nudge(FileChange::Data)));
+        self.own = Some(committed);
+        self
+    }
+
+    /// Whether every output has passed a generation, according to the last two checkpoints written.
+    pub(crate) fn is_passed(&self, fingerprint: crate::event::Fingerprint) -> bool {
+        self.shared.is_passed(fingerprint)
     }
 
     /// Takes over the generations that earlier processes saw, and records new ones there. Call it before any reader
@@ -149,14 +165,16 @@ impl Input {
         let shared = Arc::clone(&self.shared);
         let watch = Watch::new(Arc::new(move |change| shared.nudge(change)));
         let waker = watch.waker();
-        let pins =
-            Pins::new(&self.config, &self.key, inputs, Arc::clone(&self.shared)).taking(stored);
+        let pins = self.config.spool.is_none().then(|| {
+            Pins::new(&self.config, &self.key, inputs, Arc::clone(&self.shared)).taking(stored)
+        });
         let pulse = self.shared.pulse().shown_by(heart);
         let mut follower = Follower {
             directory: above(&self.config.path).to_owned(),
             catalogue: Catalogue::new(&self.config.path, self.key.clone())
                 .with(&self.config)
                 .with_pins(pins)
+                .written_by_us(self.own.clone())
                 .remembering(Arc::clone(&self.roll))
                 .one_of(inputs.len())
                 .shown_by(&pulse),

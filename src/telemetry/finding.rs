@@ -48,6 +48,8 @@ labels! {
         NeverRotated = "never_rotated",
         /// Hard links cannot be made, so nothing keeps a deleted backup while the agent is down.
         NoLinks = "no_links",
+        /// The spool of a webhook is full, or the disk refuses: events are not taken.
+        SpoolRefuses = "spool_refuses",
         /// A thread of the input waits for the file system.
         FileSystemHangs = "file_system_hangs",
     }

@@ -10,6 +10,7 @@ use super::number::{Counts, Histogram};
 use super::process::Process;
 use super::{
     FindingKind, InputState, InputStats, PairState, PairStats, Telemetry, Time, TrailState,
+    WebhookStats,
 };
 use crate::event::Label;
 use crate::transform;
@@ -52,6 +53,15 @@ const INPUT: &[MetricRow<InputStats>] = &[
     MetricRow("auditrail_input_inotify", "1 while the kernel reports changes, 0 while the agent polls.", Gauge(|i| Some(i.watch().index() as u64))),
     MetricRow("auditrail_input_readable", "1 while the log is there and can be read.", Gauge(|i| Some(u64::from(i.state() == InputState::Ok)))),
     MetricRow("auditrail_input_finding", "1 while this keeps events from arriving or puts them at risk; /readyz and the log say what to do.", Gauges("finding", findings)),
+];
+
+#[rustfmt::skip]
+const WEBHOOK: &[MetricRow<WebhookStats>] = &[
+    MetricRow("auditrail_webhook_requests", "Requests of the API server's webhook by the status of the answer.", Coded("code", WebhookStats::by_status)),
+    MetricRow("auditrail_webhook_events", "Events that are in the spool and were answered 200.", Counter(|w| w.events.get())),
+    MetricRow("auditrail_webhook_repeated_events", "Events of bodies that were sent again and were in the spool already.", Counter(|w| w.repeated.get())),
+    MetricRow("auditrail_spool_bytes", "Bytes on disk of the spool.", Gauge(|w| Some(w.spool_bytes.get()))),
+    MetricRow("auditrail_spool_max_bytes", "The most bytes that spool.max_bytes allows.", Gauge(|w| Some(w.spool_max_bytes.get()))),
 ];
 
 #[rustfmt::skip]
@@ -117,6 +127,12 @@ impl Telemetry {
         let pairs: Vec<_> = pairs.iter().map(|p| (labels(p), &**p)).collect();
         let mut to = Exposition::new(format);
         rows(&mut to, INPUT, &inputs, now);
+        let webhooks = self.webhooks();
+        let webhooks: Vec<_> =
+            webhooks.iter().map(|w| (vec![("input", (&*w.input).into())], &**w)).collect();
+        if !webhooks.is_empty() {
+            rows(&mut to, WEBHOOK, &webhooks, now);
+        }
         rows(&mut to, PAIR, &pairs, now);
         rows(&mut to, AGENT, &[(vec![], self)], now);
         let help =

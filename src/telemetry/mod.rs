@@ -37,6 +37,7 @@ pub(crate) mod systemd_fdstore;
 mod time;
 mod trail;
 mod trail_verdict;
+mod webhook;
 mod writing;
 
 pub(crate) use disk::DiskStats;
@@ -56,6 +57,7 @@ pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
 pub(crate) use time::Time;
 pub(crate) use trail::Trail;
 pub(crate) use trail_verdict::{TrailState, TrailVerdict};
+pub(crate) use webhook::WebhookStats;
 pub(crate) use writing::Writing;
 
 /// The identity of this agent.
@@ -79,6 +81,7 @@ struct Shared {
     /// Locked when an input or a pipeline starts and when somebody reads. In the order in which they were first
     /// named.
     inputs: Mutex<Vec<Arc<InputStats>>>,
+    webhooks: Mutex<Vec<Arc<WebhookStats>>>,
     pairs: Mutex<Vec<Arc<PairStats>>>,
     disk: DiskStats,
     /// In bytes; see [`Telemetry::set_memory_bound`].
@@ -96,6 +99,7 @@ impl Telemetry {
             started: Time::now(),
             process_started: process::started(),
             inputs: Mutex::default(),
+            webhooks: Mutex::default(),
             pairs: Mutex::default(),
             disk: DiskStats::default(),
             memory_bound: number::GaugeValue::default(),
@@ -119,6 +123,12 @@ impl Telemetry {
     pub(crate) fn input(&self, name: &str) -> Arc<InputStats> {
         let is_it = |input: &InputStats| *input.name == *name;
         find_or_add(&self.0.inputs, is_it, || InputStats::new(name))
+    }
+
+    /// The statistics of an input's receiver, created on the first call.
+    pub(crate) fn webhook(&self, input: &str) -> Arc<WebhookStats> {
+        let is_it = |webhook: &WebhookStats| *webhook.input == *input;
+        find_or_add(&self.0.webhooks, is_it, || WebhookStats::new(input))
     }
 
     /// The statistics of a pipeline, created on the first call.
@@ -231,6 +241,10 @@ impl Telemetry {
 
     fn inputs(&self) -> Vec<Arc<InputStats>> {
         self.0.inputs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn webhooks(&self) -> Vec<Arc<WebhookStats>> {
+        self.0.webhooks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn pairs(&self) -> Vec<Arc<PairStats>> {

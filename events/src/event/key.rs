@@ -14,12 +14,35 @@ pub struct Key(pub [u8; 32]);
 impl Key {
     /// 128 bits of HMAC-SHA-256.
     pub fn hash(&self, bytes: &[u8]) -> Fingerprint {
+        let mut hasher = self.hasher();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// The same, for bytes that come piece by piece.
+    pub fn hasher(&self) -> KeyedHasher {
         // HMAC accepts a key of any length.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
-            return Fingerprint([0; 16]);
-        };
-        mac.update(bytes);
-        Fingerprint::cut(&mac.finalize().into_bytes())
+        KeyedHasher(Hmac::<Sha256>::new_from_slice(&self.0).ok())
+    }
+}
+
+/// A keyed hash that is being made.
+pub struct KeyedHasher(Option<Hmac<Sha256>>);
+
+impl KeyedHasher {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        if let Some(mac) = &mut self.0 {
+            mac.update(bytes);
+        }
+    }
+
+    /// 128 bits of HMAC-SHA-256 over all bytes.
+    pub fn finish(self) -> Fingerprint {
+        match self.0 {
+            Some(mac) => Fingerprint::cut(&mac.finalize().into_bytes()),
+            None => Fingerprint([0; 16]),
+        }
     }
 }
 

@@ -44,7 +44,7 @@ pub use format::Format;
 pub use frame::TextFrame;
 pub use gap::{Extent, GapFacts, GapPlace, GapRecord};
 pub use identity::{IdScheme, Ids, LogName};
-pub use key::Key;
+pub use key::{Key, KeyedHasher};
 pub use marks::{Earlier, Mark, Marks};
 pub use position::{Fingerprint, Position, RecordKind};
 pub use reason::{GapReason, Label, RetryReason, labels};

@@ -114,7 +114,7 @@ impl Generation {
     /// Its current length: an open file may have grown since the look.
     pub(crate) fn length_now(&self) -> u64 {
         match &self.held {
-            Some(held) if !held.gzip => held.file.metadata().map_or(self.length, |meta| meta.len()),
+            Some(held) if !held.gzip => held.file.length().unwrap_or(self.length),
             _ => self.length,
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! The fingerprint is the hash of auditID, stage and both time stamps of the first readable event. It is not the hash
 //! of its line: a line can hold a secret, and a plain hash would let people guess it. Lines before it that are no
-//! events do not count. If a file has no event at all, its first line is hashed with the node's key.
+//! events do not count. If a file has no event at all, its first line is hashed with the node's key. A log that the agent
+//! writes itself has the fingerprint in its first line (`src/own_log`).
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::parts::{NextPart, Parts, join};
 use super::skim::Skim;
 use crate::event::{Fingerprint, Form, Key, Nanos, OddLine, Piece, plain, unwrap};
 use crate::input::pulse::Pulse;
+use crate::own_log::LogHeader;
 
 /// The most lines searched for an event.
 const LINES: usize = 16;
@@ -194,6 +196,16 @@ impl<'a> HeadWalk<'a> {
     fn line(&mut self, line: &mut [u8], ended: bool) -> Option<Head> {
         if line.is_empty() {
             return None;
+        }
+        // A log of the agent's own says in its first line which generation it is.
+        if self.first.is_none()
+            && let Some(header) = LogHeader::parse(line)
+        {
+            return Some(Head {
+                fingerprint: header.id,
+                time: header.time(),
+                probe: self.probe(),
+            });
         }
         let first = *self.first.get_or_insert_with(|| self.key.hash(line));
         let mut found = Vec::new();

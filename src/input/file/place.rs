@@ -4,10 +4,12 @@
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Links, NoFile, OwnDirectory, ReadFile};
+use crate::own_log::Committed;
 
 /// A place from which a file can be opened.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub(crate) enum FilePlace {
     Named(PathBuf, Links),
     /// A hard link in the hold directory.
     Hold(Arc<OwnDirectory>, OsString, PathBuf),
+    /// A file of a log that the agent writes itself. Its live file is read as far as it is durable.
+    OwnLog(PathBuf, Arc<Committed>),
     /// A file that systemd kept; it stays open as long as this value exists.
     Kept(Arc<fs::File>),
 }
@@ -45,7 +49,7 @@ impl FilePlace {
     /// The path, for messages and comparisons.
     pub(crate) fn path(&self) -> &Path {
         match self {
-            Self::Named(path, _) | Self::Hold(_, _, path) => path,
+            Self::Named(path, _) | Self::Hold(_, _, path) | Self::OwnLog(path, _) => path,
             Self::Kept(_) => Path::new("a file that systemd keeps"),
         }
     }
@@ -58,6 +62,12 @@ impl FilePlace {
         match self {
             Self::Named(path, links) => ReadFile::open(path, *links),
             Self::Hold(directory, name, _) => directory.read(name),
+            Self::OwnLog(path, committed) => {
+                let file = ReadFile::open(path, Links::Refused)?;
+                let meta = file.metadata()?;
+                let durable = committed.length_of((meta.dev(), meta.ino()));
+                Ok(file.up_to(durable))
+            }
             Self::Kept(file) => ReadFile::again(file),
         }
     }
@@ -73,6 +83,7 @@ impl FilePlace {
                 if meta.is_symlink() { Err(NoFile::Link.into()) } else { Ok(meta) }
             }
             Self::Named(path, _) => fs::metadata(path),
+            Self::OwnLog(path, _) => fs::symlink_metadata(path),
             Self::Hold(directory, name, _) => directory.read(name)?.metadata(),
             Self::Kept(file) => file.metadata(),
         }

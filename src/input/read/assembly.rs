@@ -10,6 +10,7 @@ use crate::event::{
 use crate::input::file::lines::{Cut, blank, cut};
 use crate::input::file::parts::{NextPart, Parts, join};
 use crate::input::file::skim::Skim;
+use crate::own_log::is_marker;
 
 /// When a batch is full, and the longest line that is kept whole.
 #[derive(Clone, Copy, Debug)]
@@ -184,8 +185,9 @@ impl Assembly {
     fn line(&mut self, length: usize) {
         let from = self.ahead();
         let line = &self.bytes[from..from + length];
+        let is_own = is_marker(line);
         let Some(parts) = &mut self.parts else {
-            if self.is_plain(length) {
+            if is_own || self.is_plain(length) {
                 self.done += length + 1;
             } else if let Some(parts) = Parts::begin(&self.bytes[from..from + length]) {
                 self.parts = Some(parts);

@@ -30,6 +30,7 @@ use crate::input::hold::pins::{self, Pins};
 use crate::input::loss::time_to_loss::Outlook;
 use crate::input::now::Now;
 use crate::input::pulse::{Pulse, Stopped};
+use crate::own_log::Committed;
 pub(crate) use found::Found;
 use next::NextCatalogue;
 
@@ -45,6 +46,8 @@ pub(crate) struct Catalogue {
     /// The most files held open.
     most: usize,
     renamed: Renamed,
+    /// How far the live file may be read, if this process writes it.
+    own: Option<Arc<Committed>>,
     /// No look has been done yet.
     first: bool,
     outlook: Arc<Outlook>,
@@ -65,6 +68,7 @@ impl Catalogue {
             pins: None,
             most: descriptors::share(1),
             renamed: Renamed::default(),
+            own: None,
             first: true,
             outlook: Arc::default(),
             pulse: Pulse::default(),
@@ -76,6 +80,11 @@ impl Catalogue {
         Self { asked: InputFiles::of(config), ..self }
     }
 
+    /// Reads a log that this process writes as far as it is durable.
+    pub(crate) fn written_by_us(self, own: Option<Arc<Committed>>) -> Self {
+        Self { own, ..self }
+    }
+
     /// Recognises unreadable files by what earlier looks remembered of them.
     pub(crate) fn remembering(mut self, roll: Arc<SeenGenerations>) -> Self {
         self.unread.remembering(roll);
@@ -83,8 +92,8 @@ impl Catalogue {
     }
 
     /// Keeps needed generations on disk with hard links.
-    pub(crate) fn with_pins(self, pins: Pins) -> Self {
-        Self { pins: Some(pins), ..self }
+    pub(crate) fn with_pins(self, pins: Option<Pins>) -> Self {
+        Self { pins, ..self }
     }
 
     /// Reports to the agent's health that a look makes progress.
@@ -161,7 +170,7 @@ impl Catalogue {
         let by_id: HashMap<FileId, &Tracked> = before.iter().map(|old| (old.id, old)).collect();
         for name in names {
             self.pulse.turn()?;
-            let place = place_of(&self.directory, &name);
+            let place = self.place_of(&name);
             let held = |id| by_id.get(&id).and_then(|old| old.generation.held.clone());
             match self.files.identify(&name, &place, now, held) {
                 // The plain file takes precedence over its `.gz`, unless the `.gz` holds something else.
@@ -202,6 +211,16 @@ impl Catalogue {
             }
         }
         Ok(next)
+    }
+
+    /// The place where a listed file can be opened.
+    fn place_of(&self, name: &Name) -> FilePlace {
+        let path = self.directory.join(&name.file);
+        match &self.own {
+            Some(committed) => FilePlace::OwnLog(path, Arc::clone(committed)),
+            None if name.stamp.is_none() => FilePlace::log(path),
+            None => FilePlace::backup(path),
+        }
     }
 
     /// Closes a file that was opened to be identified, if the maximum is already open.
@@ -296,12 +315,6 @@ impl Catalogue {
             |tracked: &Tracked| tracked.generation.length_now() != tracked.generation.length;
         self.tracked.iter().any(grown)
     }
-}
-
-/// The place where a listed file can be opened.
-fn place_of(directory: &Path, name: &Name) -> FilePlace {
-    let path = directory.join(&name.file);
-    if name.stamp.is_none() { FilePlace::log(path) } else { FilePlace::backup(path) }
 }
 
 /// Identifies a file that only a link or systemd keeps: the expected fingerprint, the place to open it, and whether it

@@ -63,7 +63,10 @@ pub(crate) fn after_look(
     let no_descriptors = spent.then(|| no_descriptors(config));
     let kept_open = found.as_ref().is_ok_and(|found| !found.generations.is_empty());
     let odd = not_a_file(&config.path);
+    // The agent makes its own log when it starts, and senders may be silent.
+    let theirs = config.spool.is_none();
     let missing = match &readable {
+        InputState::Missing { .. } if !theirs => None,
         InputState::Missing { .. } if odd.is_none() => Some(missing(config, found, kept_open)),
         _ => None,
     };
@@ -77,7 +80,8 @@ pub(crate) fn after_look(
         }
         _ => None,
     };
-    let empty = found.as_ref().ok().and_then(|found| empty(config, found, looker));
+    let found_theirs = found.as_ref().ok().filter(|_| theirs);
+    let empty = found_theirs.and_then(|found| empty(config, found, looker));
     rotation::after_look(stats, &config.path, found.as_ref().ok());
     stats.set_state(readable);
     stats.last_write.set(last_write(&config.path));
@@ -85,7 +89,7 @@ pub(crate) fn after_look(
     stats.set_finding(FindingKind::LogMissing, missing);
     stats.set_finding(FindingKind::LogUnreadable, unreadable);
     stats.set_finding(FindingKind::LogEmpty, empty);
-    let silent = found.as_ref().ok().and_then(|found| silent(config, found, looker));
+    let silent = found_theirs.and_then(|found| silent(config, found, looker));
     stats.set_finding(FindingKind::LogSilent, silent);
     stats.set_finding(FindingKind::NoDescriptors, no_descriptors);
     if let Ok(found) = found {

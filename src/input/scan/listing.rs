@@ -10,12 +10,15 @@ use crate::config::{Backups, FollowedLog};
 use crate::disk::{self, NoFile};
 use crate::input::file::names::{self, Name, Stamp};
 use crate::input::file::packing::Foreign;
+use crate::own_log::LogFile;
 
 /// Which files belong to the input, in addition to those recognised by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InputFiles {
     backups: Vec<Backups>,
     neighbours: Arc<[String]>,
+    /// The agent writes the log itself.
+    own: bool,
 }
 
 /// The files in the directory of the log, and in the directories of `backups`.
@@ -53,7 +56,7 @@ impl NotFollowed {
 impl InputFiles {
     pub(crate) fn of(config: &FollowedLog) -> Self {
         let neighbours = Arc::clone(&config.neighbours);
-        Self { backups: config.backups.clone(), neighbours }
+        Self { backups: config.backups.clone(), neighbours, own: config.spool.is_some() }
     }
 
     fn matches(&self, directory: &Path, name: &str) -> bool {
@@ -70,6 +73,10 @@ impl InputFiles {
     pub(crate) fn list(&self, directory: &Path, live: &str) -> io::Result<Listing> {
         let mut listing = Listing::default();
         for entry in disk::list(directory)? {
+            if self.own {
+                listing.names.extend(own_name(&entry?));
+                continue;
+            }
             self.take_in(&entry?, directory, live, &mut listing);
         }
         let mut elsewhere: Vec<_> = self.backups.iter().map(|one| &*one.directory).collect();
@@ -118,6 +125,16 @@ impl InputFiles {
             }
         }
         Ok(())
+    }
+}
+
+/// The name of a file of a log that the agent writes itself. Their names sort by age.
+fn own_name(entry: &DirEntry) -> Option<Name> {
+    let name = entry.file_name().into_string().ok()?;
+    match LogFile::parse(&name)? {
+        LogFile::Live => Some(Name::live(&name)),
+        LogFile::Rotated { gzip, .. } => Some(Name::backup(&name, gzip, Stamp::Number(0))),
+        LogFile::Unfinished => None,
     }
 }
 

@@ -1,0 +1,425 @@
+//! The one thread that writes an own log.
+//!
+//! It takes all bodies that wait, writes each with its commit line, and makes them durable with one fsync. So a body
+//! waits for at most two syncs, and a thousand senders need no more of them than one. Then it answers, tells the
+//! readers, and rotates when the file is full. Once a second it removes and compresses old files (`segments.rs`).
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::oneshot;
+
+use super::committed::Committed;
+use super::incoming::IncomingFile;
+use super::markers::{Commit, carried};
+use super::names::live_name;
+use super::recovery::{LiveFile, Recovered, begin, rfc3339_of, rotate_away};
+use super::seen_bodies::SeenBodies;
+use super::segments::{IsPassed, Segment, Segments};
+use super::space::Space;
+use crate::disk::File;
+use crate::event::{Fingerprint, Nanos, nanos};
+
+/// A file is rotated at this length.
+const ROTATE: u64 = 64 << 20;
+/// A file that is not empty is rotated at this age, so that events which every output has leave the disk.
+const AGE: Duration = Duration::from_mins(10);
+/// Between two rounds of upkeep.
+const ROUND: Duration = Duration::from_secs(1);
+/// After a failed write, the next one is tried no sooner.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Bytes of bodies written before a sync, so that no body waits long for others.
+const GROUP: usize = 16 << 20;
+
+/// The facts about a body that its commit line keeps.
+#[derive(Clone, Debug)]
+pub(crate) struct BodyFacts {
+    /// Keyed hash of the body as it was sent, and of what decides to which log it belongs.
+    pub(crate) digest: Fingerprint,
+    /// Lines made of it.
+    pub(crate) events: u64,
+    /// Its length as it was sent.
+    pub(crate) bytes: u64,
+    /// Name of the client's certificate, or its address.
+    pub(crate) sender: Arc<str>,
+    pub(crate) received: Nanos,
+}
+
+/// A body to be stored.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// Whole lines, and their checksum.
+    Memory(Vec<u8>, crc32fast::Hasher),
+    /// Lines that are in a file of their own, which becomes a generation.
+    File(IncomingFile),
+}
+
+/// What became of a body that is stored.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stored {
+    Written,
+    /// The same body was stored within the last ten minutes.
+    Repeated,
+}
+
+/// Why a body is not stored. The sender may send it again.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum NotStored {
+    /// A bound is reached.
+    #[error("{0}")]
+    Full(String),
+    /// The disk refuses.
+    #[error("{0}")]
+    Failed(String),
+    #[error("the agent is stopping")]
+    Stopping,
+}
+
+impl NotStored {
+    /// Why a file of a body cannot be written.
+    pub(crate) fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull => Self::Full(error.to_string()),
+            _ => Self::Failed(format!("cannot write to the spool: {error}")),
+        }
+    }
+}
+
+type Answer = Result<Stored, NotStored>;
+
+struct Request {
+    body: Body,
+    facts: BodyFacts,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// Appends bodies. The writing thread ends when the last clone is dropped.
+#[derive(Clone)]
+pub(crate) struct Appender {
+    requests: Sender<Request>,
+    space: Arc<Space>,
+    directory: Arc<PathBuf>,
+}
+
+impl Appender {
+    /// Stores a body; returns once it is durable.
+    ///
+    /// # Errors
+    /// See [`NotStored`]; nothing of the body will be read then.
+    pub(crate) async fn append(&self, body: Body, facts: BodyFacts) -> Result<Stored, NotStored> {
+        let (answer, answered) = oneshot::channel();
+        let stopping = |_| NotStored::Stopping;
+        self.requests.send(Request { body, facts, answer }).map_err(|_| NotStored::Stopping)?;
+        answered.await.map_err(stopping)?
+    }
+
+    /// A file for a body that is too long for memory.
+    ///
+    /// # Errors
+    /// See [`NotStored`].
+    pub(crate) fn incoming(&self) -> Result<IncomingFile, NotStored> {
+        let created = IncomingFile::create(&self.directory, Arc::clone(&self.space), now());
+        created.map_err(|error| NotStored::of(&error))
+    }
+
+    /// The space of the log, to refuse a body before it is read.
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
+    }
+}
+
+/// The state of the writing thread.
+pub(super) struct OwnLogWriter {
+    directory: PathBuf,
+    live: LiveFile,
+    segments: Segments,
+    seen: SeenBodies,
+    /// The present group of commits.
+    group: u64,
+    space: Arc<Space>,
+    committed: Arc<Committed>,
+    trouble: Trouble,
+}
+
+/// What is left of a failed write.
+#[derive(Default)]
+struct Trouble {
+    /// When the next write is tried.
+    again: Option<Instant>,
+    /// The live file was rotated, and no other could be begun.
+    unbegun: bool,
+}
+
+impl OwnLogWriter {
+    pub(super) fn new(
+        recovered: Recovered,
+        space: Arc<Space>,
+        committed: Arc<Committed>,
+        compress: bool,
+        is_passed: IsPassed,
+    ) -> Self {
+        let Recovered { directory, live, segments, seen, group } = recovered;
+        let segments =
+            Segments::new(&directory, segments, Arc::clone(&space), is_passed, compress);
+        let trouble = Trouble::default();
+        Self { directory, live, segments, seen, group, space, committed, trouble }
+    }
+
+    pub(super) fn start(mut self, name: &str, space: Arc<Space>) -> io::Result<Appender> {
+        let (requests, received) = mpsc::channel();
+        let directory = Arc::new(self.directory.clone());
+        thread::Builder::new()
+            .name(format!("spool-{name}"))
+            .spawn(move || self.run(&received))?;
+        Ok(Appender { requests, space, directory })
+    }
+
+    fn run(&mut self, requests: &Receiver<Request>) {
+        let mut round = Instant::now();
+        loop {
+            match requests.recv_timeout(ROUND.saturating_sub(round.elapsed())) {
+                Ok(first) => self.take(first, requests),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if round.elapsed() >= ROUND {
+                round = Instant::now();
+                self.look_after();
+            }
+        }
+    }
+
+    /// Stores a body and those that wait behind it.
+    fn take(&mut self, first: Request, requests: &Receiver<Request>) {
+        let mut group = Group::default();
+        let mut next = Some(first);
+        while let Some(Request { body, facts, answer }) = next.take() {
+            match body {
+                Body::Memory(lines, sum) => self.write(&mut group, &lines, &sum, facts, answer),
+                Body::File(file) => {
+                    // Whoever reads this answer can be away: then the sender asks again.
+                    let _ = answer.send(self.adopt(file, &facts));
+                }
+            }
+            if group.bytes < GROUP {
+                next = requests.try_recv().ok();
+            }
+        }
+        self.sync(group);
+        if self.live.length >= ROTATE && self.trouble.again.is_none() {
+            self.rotate();
+        }
+    }
+
+    /// Writes one body into a group.
+    fn write(
+        &mut self,
+        group: &mut Group,
+        lines: &[u8],
+        sum: &crc32fast::Hasher,
+        facts: BodyFacts,
+        answer: oneshot::Sender<Answer>,
+    ) {
+        if group.failure.is_none() && self.seen.contains(&facts.digest) {
+            return group.waiting.push((answer, Stored::Repeated));
+        }
+        let commit = self.commit_of(&facts).line(sum);
+        let length = (lines.len() + commit.len()) as u64;
+        if let Err(refusal) = self.is_ready().and_then(|()| self.space.take(length).map_err(NotStored::Full)) {
+            let _ = answer.send(Err(refusal));
+            return;
+        }
+        group.taken += length;
+        group.bytes += lines.len() + commit.len();
+        let file = &mut self.live.file;
+        let written = match group.failure.take() {
+            Some(failure) => Err(failure),
+            None => file.write_all(lines).and_then(|()| file.write_all(&commit)),
+        };
+        group.failure = written.err();
+        self.remember(&facts);
+        group.digests.push(facts.digest);
+        group.waiting.push((answer, Stored::Written));
+    }
+
+    /// Makes a group durable and answers.
+    fn sync(&mut self, group: Group) {
+        let Group { waiting, digests, taken, bytes: _, failure } = group;
+        if digests.is_empty() {
+            // All of them are durable already.
+            return waiting.into_iter().for_each(|(answer, stored)| drop(answer.send(Ok(stored))));
+        }
+        let synced = failure.map_or_else(|| self.live.file.sync(), Err);
+        let answer_of = match synced {
+            Ok(()) => {
+                self.live.length += taken;
+                self.group += 1;
+                self.committed.advance(self.live.length);
+                self.space.set_failure(None);
+                Ok(())
+            }
+            Err(error) => {
+                digests.iter().for_each(|digest| self.seen.remove(digest));
+                self.space.give_back(taken);
+                Err(self.failed(&error))
+            }
+        };
+        for (answer, stored) in waiting {
+            let _ = answer.send(answer_of.clone().map(|()| stored));
+        }
+    }
+
+    /// Makes a file with a long body a generation of its own.
+    fn adopt(&mut self, mut file: IncomingFile, facts: &BodyFacts) -> Answer {
+        if self.seen.contains(&facts.digest) {
+            return Ok(Stored::Repeated);
+        }
+        let (sequence, commit) = (self.next_sequence(), self.commit_of(facts));
+        let adopted = file.adopt(sequence, &commit).map_err(|error| self.failed(&error))?;
+        self.group += 1;
+        self.seen.insert((facts.digest, facts.received / 1_000_000_000), sequence, seconds());
+        self.segments.push(adopted);
+        self.committed.wake();
+        Ok(Stored::Written)
+    }
+
+    fn commit_of(&self, facts: &BodyFacts) -> Commit {
+        Commit {
+            digest: facts.digest,
+            group: self.group,
+            events: facts.events,
+            bytes: facts.bytes,
+            sender: facts.sender.to_string(),
+            received: rfc3339_of(facts.received),
+        }
+    }
+
+    fn remember(&mut self, facts: &BodyFacts) {
+        let second = facts.received / 1_000_000_000;
+        self.seen.insert((facts.digest, second), self.live.header.sequence, seconds());
+    }
+
+    /// Whether the live file can be written to; mends it after a failure.
+    fn is_ready(&mut self) -> Result<(), NotStored> {
+        let Some(again) = self.trouble.again else { return Ok(()) };
+        if Instant::now() < again {
+            return Err(NotStored::Failed("the last write to the spool failed".into()));
+        }
+        self.mend().map_err(|error| self.failed(&error))
+    }
+
+    /// Opens the live file anew, since the kernel may have dropped what it could not write, and cuts it back to what is
+    /// durable.
+    fn mend(&mut self) -> io::Result<()> {
+        if self.trouble.unbegun {
+            self.begin()?;
+        } else {
+            let file = File::append_existing(&self.directory.join(live_name()))?;
+            file.set_len(self.live.length)?;
+            file.sync()?;
+            self.live.file = file;
+        }
+        self.trouble.again = None;
+        self.space.set_failure(None);
+        tracing::info!(directory = %self.directory.display(), "the spool takes events again");
+        Ok(())
+    }
+
+    /// Notes a failure. Bodies are refused before they are read, until the next try.
+    fn failed(&mut self, error: &io::Error) -> NotStored {
+        let what = format!("cannot write to {}: {error}", self.directory.display());
+        if self.trouble.again.is_none() {
+            tracing::error!(
+                what,
+                "the spool takes no events: senders are answered 503 and send them again"
+            );
+        }
+        self.trouble.again = Some(Instant::now() + AGAIN);
+        self.space.set_failure(Some(what.clone()));
+        NotStored::Failed(what)
+    }
+
+    /// Removes, compresses and rotates what is due.
+    fn look_after(&mut self) {
+        if self.is_ready().is_err() {
+            return;
+        }
+        self.seen.forget(seconds());
+        let is_old = self.live.begun.elapsed() >= AGE;
+        if is_old && self.live.length > self.live.header_bytes {
+            self.rotate();
+        }
+        if let Err(error) = self.remove_passed() {
+            self.failed(&error);
+        }
+        self.segments.compress_waiting();
+    }
+
+    /// Removes the generations that every output has passed. The live file takes over the digests of their bodies.
+    fn remove_passed(&mut self) -> io::Result<()> {
+        while let Some(segment) = self.segments.next_passed() {
+            let held = self.seen.held_by(segment.sequence);
+            if !held.is_empty() {
+                let line = carried(&held);
+                self.live.file.write_all(&line)?;
+                self.live.file.sync()?;
+                self.live.length += line.len() as u64;
+                self.space.add(line.len() as u64);
+                self.committed.advance(self.live.length);
+                self.seen.carry(segment.sequence, self.live.header.sequence);
+            }
+            self.segments.remove(&segment)?;
+        }
+        Ok(())
+    }
+
+    /// Begins another file. If the present one cannot be renamed, it grows on.
+    fn rotate(&mut self) {
+        let (sequence, id) = (self.live.header.sequence, self.live.header.id);
+        if let Err(error) = rotate_away(&self.directory, sequence) {
+            self.failed(&error);
+            return;
+        }
+        let (bytes, rotated) = (self.live.length, Instant::now());
+        self.segments.push(Segment { sequence, id: Some(id), bytes, gzip: false, rotated });
+        self.trouble.unbegun = true;
+        if let Err(error) = self.begin() {
+            self.failed(&error);
+        }
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        self.live = begin(&self.directory, self.next_sequence(), now(), &self.committed)?;
+        self.trouble.unbegun = false;
+        self.space.add(self.live.header_bytes);
+        self.committed.wake();
+        Ok(())
+    }
+
+    fn next_sequence(&self) -> u64 {
+        self.segments.last_sequence().max(self.live.header.sequence) + 1
+    }
+}
+
+/// Bodies that become durable together.
+#[derive(Default)]
+struct Group {
+    waiting: Vec<(oneshot::Sender<Answer>, Stored)>,
+    digests: Vec<Fingerprint>,
+    /// Bytes of the lines and commit lines.
+    bytes: usize,
+    taken: u64,
+    failure: Option<io::Error>,
+}
+
+pub(super) fn now() -> Nanos {
+    nanos(SystemTime::now()).unwrap_or_default()
+}
+
+pub(super) fn seconds() -> i64 {
+    now() / 1_000_000_000
+}

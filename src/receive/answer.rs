@@ -1,0 +1,206 @@
+//! Answers one request. The statuses, and what the API server makes of each (client-go's `rest/with_retry.go` and
+//! apiserver's `plugin/pkg/audit/webhook`):
+//!
+//! | status | when | the API server |
+//! |---|---|---|
+//! | 200 | the body is durable, or was within the last ten minutes | is done with the batch |
+//! | 400 | it is no list of events; what is readable is stored | tries four times more, then drops it |
+//! | 405, 415 | not `POST`, or compressed: a mistake in the configuration | the same |
+//! | 413 | longer than the whole spool | the same |
+//! | 503 with `Retry-After` | the spool is full, or the disk refuses | tries again after that time |
+//!
+//! No answer has a body or a `Content-Type`: the API server takes a 200 with a malformed one for an error.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use tokio::time::{Instant as TokioInstant, timeout_at};
+
+use super::Receiver;
+use super::body::{BodyLines, ReadBody};
+use super::memory::BodyMemory;
+use crate::event::nanos;
+use crate::own_log::{BodyFacts, NotStored, Stored};
+use crate::telemetry::LogLimiter;
+
+/// Seconds after which a refused sender tries again. Within one attempt, of 30 s, client-go tries up to ten times.
+const RETRY: HeaderValue = HeaderValue::from_static("2");
+/// A sender that is silent for this long in the middle of a body is given up: the API server gives an attempt 30 s.
+const SILENT: Duration = Duration::from_secs(30);
+/// A body takes no longer than this.
+const LONGEST: Duration = Duration::from_mins(2);
+/// How long the rest of a refused body is read, so that the sender reads the answer before the connection ends.
+const REST: Duration = Duration::from_secs(5);
+/// Time between two log lines about one kind of refusal.
+const AGAIN: Duration = Duration::from_mins(10);
+
+pub(super) type Answer = Response<Empty<Bytes>>;
+
+/// Answers the requests to one receiver.
+pub(super) struct Answers {
+    receiver: Receiver,
+    memory: Arc<BodyMemory>,
+    said: Mutex<LogLimiter<u16>>,
+}
+
+/// Why a request is not answered 200.
+enum Refusal {
+    Method,
+    Compressed,
+    /// Longer than `spool.max_bytes`.
+    TooLong(u64),
+    NotStored(NotStored),
+    Unreadable { at: u64, why: &'static str },
+    /// The sender left, or was silent for too long.
+    Gone,
+}
+
+impl Answers {
+    pub(super) fn new(receiver: Receiver, memory: Arc<BodyMemory>) -> Self {
+        Self { receiver, memory, said: Mutex::new(LogLimiter::every(AGAIN)) }
+    }
+
+    /// Shows the state of the spool. Call it about once a second.
+    pub(super) fn show_space(&self) {
+        self.receiver.show_space();
+    }
+
+    pub(super) async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Answer {
+        let (head, mut body) = request.into_parts();
+        let answered = self.take(&head.method, &head.headers, &mut body, from).await;
+        let answer = match &answered {
+            Ok(()) => Response::new(Empty::new()),
+            Err(refusal) => self.refuse(refusal, from),
+        };
+        self.receiver.stats.answered(answer.status().as_u16());
+        if answered.is_err() {
+            tokio::spawn(pass_rest(body));
+        }
+        answer
+    }
+
+    async fn take(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        body: &mut Incoming,
+        from: IpAddr,
+    ) -> Result<(), Refusal> {
+        if method != Method::POST {
+            return Err(Refusal::Method);
+        }
+        let coded = headers.get(CONTENT_ENCODING);
+        if coded.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Err(Refusal::Compressed);
+        }
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let length: u64 = length.unwrap_or_default();
+        let spool = &self.receiver.spool;
+        if length > spool.space().max_bytes() {
+            return Err(Refusal::TooLong(length));
+        }
+        let full = |why| Refusal::NotStored(NotStored::Full(why));
+        spool.space().room(length).map_err(full)?;
+        let received = nanos(SystemTime::now()).unwrap_or_default();
+        let read = self.read(body).await?;
+        let ReadBody { body, digest, events, is_empty, bytes, unreadable, share } = read;
+        if !is_empty {
+            let sender = from.to_string().into();
+            let facts = BodyFacts { digest, events, bytes, sender, received };
+            let stored = spool.append(body, facts).await.map_err(Refusal::NotStored)?;
+            self.receiver.stats.stored(events, stored == Stored::Repeated);
+        }
+        drop(share);
+        match unreadable {
+            None => Ok(()),
+            Some(body) => Err(Refusal::Unreadable { at: body.at, why: body.why }),
+        }
+    }
+
+    async fn read(&self, body: &mut Incoming) -> Result<ReadBody, Refusal> {
+        let spool = &self.receiver.spool;
+        let mut lines = BodyLines::new(&self.memory, &self.receiver.key);
+        let end = TokioInstant::now() + LONGEST;
+        loop {
+            let deadline = end.min(TokioInstant::now() + SILENT);
+            match timeout_at(deadline, body.frame()).await {
+                Ok(None) => return lines.finish(spool).map_err(Refusal::NotStored),
+                Ok(Some(Ok(frame))) => {
+                    if let Some(data) = frame.data_ref() {
+                        lines.push(data, spool).map_err(Refusal::NotStored)?;
+                    }
+                }
+                Ok(Some(Err(_))) | Err(_) => return Err(Refusal::Gone),
+            }
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal, from: IpAddr) -> Answer {
+        let mut answer = Response::new(Empty::new());
+        *answer.status_mut() = refusal.status();
+        match refusal {
+            Refusal::Method => {
+                answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            }
+            Refusal::NotStored(_) => {
+                answer.headers_mut().insert(RETRY_AFTER, RETRY);
+            }
+            _ => {}
+        }
+        self.log(refusal, from);
+        answer
+    }
+
+    fn log(&self, refusal: &Refusal, from: IpAddr) {
+        let status = refusal.status().as_u16();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(unsaid) = said.now(status, Instant::now()) else { return };
+        drop(said);
+        let input = &*self.receiver.input;
+        let repeated = (unsaid > 0).then_some(unsaid);
+        let what = refusal.text();
+        tracing::warn!(input, %from, status, repeated, "webhook: {what}");
+    }
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Compressed => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unreadable { .. } => StatusCode::BAD_REQUEST,
+            Self::Gone => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Method => "a request that is no POST: the API server sends none".into(),
+            Self::Compressed => {
+                "a compressed body: the API server never compresses; take the proxy between that does it away".into()
+            }
+            Self::TooLong(length) => format!(
+                "a body of {length} bytes does not fit into the spool: raise `spool.max_bytes`, or set --audit-webhook-truncate-enabled for the API server"
+            ),
+            Self::NotStored(why) => format!("events are refused and sent again later: {why}"),
+            Self::Unreadable { at, why } => format!(
+                "a body is no list of events from byte {at} on: {why}; what stands before is stored"
+            ),
+            Self::Gone => "the sender left in the middle of a body, of which nothing is stored".into(),
+        }
+    }
+}
+
+/// Reads what is left of a body, and drops it.
+async fn pass_rest(mut body: Incoming) {
+    let end = TokioInstant::now() + REST;
+    while let Ok(Some(Ok(_))) = timeout_at(end, body.frame()).await {}
+}

@@ -1,0 +1,134 @@
+//! Takes the API server's audit webhook, and writes each body to the input's spool (`own_log`) before it answers.
+//!
+//! The API server tries a batch five times, then drops it: some 80 seconds where nobody listens, up to 250 where nobody
+//! answers (`pkg/util/webhook` of apiserver). It keeps nothing on disk, and starts a goroutine for each batch without a
+//! bound. So the receiver answers 200 only for what is durable, and refuses at once what it cannot store.
+//!
+//! - `connections.rs` accepts; the oldest idle connection gives way when there are too many.
+//! - `answer.rs` decides on one request and says what each status means to the API server.
+//! - `body.rs` reads a body into lines: in memory up to 4 MiB, beyond that into a file.
+//! - `memory.rs` is the budget for all bodies in memory.
+//!
+//! Not here: what becomes of the events. The room `input` follows the spool like any other log.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
+use tokio::sync::watch;
+
+mod answer;
+mod body;
+mod connections;
+mod memory;
+#[cfg(test)]
+mod tests;
+
+use crate::event::Key;
+use crate::own_log::Appender;
+use crate::telemetry::{FindingKind, InputFinding, InputStats, WebhookStats};
+pub(crate) use memory::IN_MEMORY;
+use memory::BodyMemory;
+
+/// Threads that read bodies. While one waits for the disk, the other reads on.
+const THREADS: usize = 2;
+/// How long requests that are under way may take once the shutdown has begun.
+const GRACE: Duration = Duration::from_secs(5);
+/// Without room for so many bytes, the spool counts as full.
+const LEAST: u64 = 1 << 16;
+/// Most connections that the kernel has established and the receiver has not accepted.
+const BACKLOG: u32 = 1024;
+
+/// The receiver of one input.
+pub(crate) struct Receiver {
+    /// The input's name.
+    pub(crate) input: Arc<str>,
+    /// `host:port`.
+    pub(crate) listen: String,
+    pub(crate) spool: Appender,
+    pub(crate) key: Key,
+    pub(crate) stats: Arc<WebhookStats>,
+    pub(crate) input_stats: Arc<InputStats>,
+}
+
+impl Receiver {
+    /// Shows how full the spool is, and whether it takes events.
+    fn show_space(&self) {
+        let space = self.spool.space();
+        self.stats.spool_bytes.set(space.used());
+        self.stats.spool_max_bytes.set(space.max_bytes());
+        let kind = FindingKind::SpoolRefuses;
+        let refuses = space.room(LEAST).err().map(|what| {
+            let hint = "mend what is named; senders try for 80 seconds at least, and then drop their events";
+            InputFinding::failure(kind, what, hint)
+        });
+        self.input_stats.set_finding(kind, refuses);
+    }
+}
+
+/// Starts the thread of all receivers. They listen when this returns, and stop when `stopped` is true.
+///
+/// # Errors
+/// An address cannot be listened on, or the thread cannot be started.
+pub(crate) fn start(
+    receivers: Vec<Receiver>,
+    stopped: watch::Receiver<bool>,
+) -> anyhow::Result<Option<thread::JoinHandle<()>>> {
+    if receivers.is_empty() {
+        return Ok(None);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name("webhook")
+        .enable_all()
+        .build()
+        .context("cannot start the runtime of the webhook")?;
+    let memory = Arc::new(BodyMemory::new(IN_MEMORY));
+    let bound = runtime.block_on(bind_all(receivers))?;
+    let run = move || {
+        runtime.block_on(async {
+            let serving = bound.into_iter().map(|(receiver, listener)| {
+                let of = (receiver, Arc::clone(&memory));
+                tokio::spawn(connections::serve(listener, of, stopped.clone(), GRACE))
+            });
+            for one in serving.collect::<Vec<_>>() {
+                // A panic was printed already.
+                let _ = one.await;
+            }
+        });
+        runtime.shutdown_timeout(Duration::from_millis(100));
+    };
+    let thread = thread::Builder::new().name("webhook".into()).spawn(run)?;
+    Ok(Some(thread))
+}
+
+async fn bind_all(receivers: Vec<Receiver>) -> anyhow::Result<Vec<(Receiver, TcpListener)>> {
+    let mut bound = Vec::new();
+    for receiver in receivers {
+        let Receiver { input, listen, .. } = &receiver;
+        let listener = bind(listen).await.with_context(|| {
+            format!("cannot listen on {listen}: free the port, or set `listen` in [inputs.{input}]")
+        })?;
+        let address = listener.local_addr()?;
+        tracing::info!(%input, %address, "takes the API server's audit webhook");
+        bound.push((receiver, listener));
+    }
+    Ok(bound)
+}
+
+async fn bind(listen: &str) -> io::Result<TcpListener> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "this name has no address");
+    for address in lookup_host(listen).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // After a restart, connections of the earlier process may still occupy the port.
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
