@@ -10,6 +10,7 @@
 //!   hold no audit events. The room `json` walks through lines and undoes escapes.
 //! - Shared by input, pipeline and checkpoint: `position.rs` and `identity.rs` (fingerprints and document ids, for
 //!   idempotent writes), `cursor.rs` (progress and watermark), `marks.rs`, `key.rs` and `seen_generations.rs`.
+//! - `list_splitter.rs` splits the body of a webhook request into the lines that the log would hold.
 //! - `gap.rs` makes the event that reports lost events, and `reason.rs` says why events are lost or sent again.
 
 use std::borrow::Cow;
@@ -28,6 +29,7 @@ mod identity;
 mod inside;
 mod key;
 mod legacy;
+mod list_splitter;
 mod marks;
 mod position;
 mod probe;
@@ -45,6 +47,7 @@ pub use frame::TextFrame;
 pub use gap::{Extent, GapFacts, GapPlace, GapRecord};
 pub use identity::{IdScheme, Ids, LogName};
 pub use key::{Key, KeyedHasher};
+pub use list_splitter::{ListSplitter, SplitBody, UnreadableBody};
 pub use marks::{Earlier, Mark, Marks};
 pub use position::{Fingerprint, Position, RecordKind};
 pub use reason::{GapReason, Label, RetryReason, labels};

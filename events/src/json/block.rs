@@ -1,7 +1,9 @@
 //! Skips JSON 64 bytes at a time: one bit per byte says where the quotes and brackets are.
 //!
-//! Which of them are inside strings is computed from the quotes by arithmetic, so the cost does not depend on the
-//! content of a body. The method is that of Langdale and Lemire, "Parsing Gigabytes of JSON per Second" (2019).
+//! Which of them are inside strings is computed from the quotes by arithmetic (`quoted.rs`), so the cost does not depend
+//! on the content of a body.
+
+use super::quoted::{QuoteWalk, Quoted};
 
 /// Bytes of a block.
 const SIZE: usize = 64;
@@ -27,10 +29,7 @@ pub(super) fn container_end(line: &[u8], from: usize) -> Option<(usize, u32)> {
 struct BlockWalk {
     depth: u32,
     deepest: u32,
-    /// All ones inside a string.
-    string: u64,
-    /// 1 if the next byte is escaped.
-    escaped: u64,
+    quoted: QuoteWalk,
 }
 
 impl BlockWalk {
@@ -38,9 +37,7 @@ impl BlockWalk {
     #[inline]
     fn step(&mut self, block: &[u8; SIZE]) -> Option<usize> {
         let Marks { quotes, backslashes, mut open, mut close } = marks(block);
-        let quotes = quotes & !self.escaped(backslashes);
-        let string = parity(quotes) ^ self.string;
-        self.string = 0_u64.wrapping_sub(string >> 63);
+        let Quoted { string, .. } = self.quoted.step(quotes, backslashes);
         (open, close) = (open & !string, close & !string);
         let opens = open.count_ones();
         if close.count_ones() < self.depth && self.depth + opens <= self.deepest {
@@ -63,31 +60,6 @@ impl BlockWalk {
         }
         None
     }
-
-    /// The bytes that follow an unescaped backslash.
-    #[inline]
-    fn escaped(&mut self, backslashes: u64) -> u64 {
-        const EVEN: u64 = 0x5555_5555_5555_5555;
-        if backslashes == 0 {
-            return std::mem::take(&mut self.escaped);
-        }
-        let backslashes = backslashes & !self.escaped;
-        let follow = backslashes << 1 | self.escaped;
-        let odd_starts = backslashes & !EVEN & !follow;
-        let (even_runs, carry) = odd_starts.overflowing_add(backslashes);
-        self.escaped = u64::from(carry);
-        (EVEN ^ (even_runs << 1)) & follow
-    }
-}
-
-/// Prefix parity: each bit becomes the parity of itself and those below it, so it is set from an opening quote up to
-/// before the closing one.
-#[inline]
-fn parity(mut bits: u64) -> u64 {
-    for shift in [1, 2, 4, 8, 16, 32] {
-        bits ^= bits << shift;
-    }
-    bits
 }
 
 /// One bit per byte of the block.

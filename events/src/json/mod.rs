@@ -2,13 +2,20 @@
 //! crate: it imports no other room, and every room that looks into an event's line uses it.
 //!
 //! `walk.rs` walks through objects and arrays, `block.rs` skips over them 64 bytes at a time, `unescape.rs` undoes
-//! escapes and `escape.rs` writes them. No file here parses JSON into a tree, so no body can do harm. Only answers
+//! escapes and `escape.rs` writes them. `tokens.rs` and `grammar.rs` check JSON that arrives in pieces, strictly;
+//! `quoted.rs` tells what is inside strings. No file here parses JSON into a tree, so no body can do harm. Only answers
 //! and state files are read with `serde_json`.
 
 mod block;
 mod escape;
+mod grammar;
+mod quoted;
+mod tokens;
 mod unescape;
 mod walk;
+
+pub(crate) use grammar::{Grammar, GrammarFault, GrammarStep, state};
+pub(crate) use tokens::{BLOCK, ByteKinds, TokenWalk, byte_kinds};
 
 pub use escape::{escape, escape_go, escape_like_server, escaped};
 pub use unescape::{unescape, unescape_bytes, unescape_go};

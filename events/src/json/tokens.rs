@@ -1,0 +1,132 @@
+//! Finds the tokens of JSON that arrives in pieces, 64 bytes at a time, and leaves out what is inside strings.
+//!
+//! A token is a byte that the grammar has to look at (`grammar.rs`): each byte outside of strings that is not blank, the
+//! quotes around strings, and the first blank of a run, since it ends a number. The bytes of a string are checked here:
+//! control characters and unknown escapes are no JSON. Broken UTF-8 and lone surrogates are accepted, as the API
+//! server's audit log may hold them.
+
+use std::sync::LazyLock;
+
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, dispatch, u8x64};
+
+use super::quoted::{QuoteWalk, Quoted};
+
+/// Bytes of a block.
+pub(crate) const BLOCK: usize = 64;
+
+/// The vector instructions of this processor, detected once.
+static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
+
+/// One bit for each byte of a block: the kinds of bytes that can be told without what stands before them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct ByteKinds {
+    quotes: u64,
+    backslashes: u64,
+    /// Space, tab, line feed, carriage return.
+    blanks: u64,
+    /// Below U+0020.
+    controls: u64,
+}
+
+/// Finds the kinds of the bytes in each block. The last block may be shorter; its other bits are zero.
+pub(crate) fn byte_kinds(bytes: &[u8], kinds: &mut [ByteKinds]) {
+    kinds_with(*LEVEL, bytes, kinds);
+}
+
+fn kinds_with(level: Level, bytes: &[u8], kinds: &mut [ByteKinds]) {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let (whole, last) = kinds.split_at_mut(blocks.len().min(kinds.len()));
+    // A byte that is of no kind.
+    let mut padded = [b'0'; BLOCK];
+    padded[..rest.len()].copy_from_slice(rest);
+    dispatch!(level, simd => {
+        for (block, kinds) in blocks.iter().zip(whole) {
+            *kinds = kinds_of(simd, block);
+        }
+        if let (false, Some(kinds)) = (rest.is_empty(), last.first_mut()) {
+            *kinds = kinds_of(simd, &padded);
+        }
+    });
+}
+
+#[expect(clippy::inline_always, reason = "vector instructions are chosen where it is called")]
+#[inline(always)]
+fn kinds_of<S: Simd>(simd: S, block: &[u8; BLOCK]) -> ByteKinds {
+    let bytes = u8x64::from_slice(simd, block);
+    let is = |byte| bytes.simd_eq(u8x64::splat(simd, byte));
+    ByteKinds {
+        quotes: is(b'"').to_bitmask(),
+        backslashes: is(b'\\').to_bitmask(),
+        blanks: (is(b' ') | is(b'\n') | is(b'\t') | is(b'\r')).to_bitmask(),
+        controls: bytes.simd_lt(u8x64::splat(simd, b' ')).to_bitmask(),
+    }
+}
+
+/// The state carried from one block to the next.
+#[derive(Debug, Default)]
+pub(crate) struct TokenWalk {
+    quoted: QuoteWalk,
+    /// A bit for each of the next bytes that has to be a hexadecimal digit.
+    digits: u64,
+    /// 1 if the last byte was blank and outside of strings.
+    blank: u64,
+}
+
+/// What is found in a block.
+pub(crate) struct BlockTokens {
+    /// One bit for each token, as far as the strings are valid.
+    pub(crate) tokens: u64,
+    /// The first byte of a string that is no JSON.
+    pub(crate) bad: Option<usize>,
+}
+
+impl TokenWalk {
+    /// Reads the next block. Only the last block of a piece is shorter than [`BLOCK`]; it is not empty.
+    #[inline]
+    pub(crate) fn step(&mut self, block: &[u8], kinds: &ByteKinds) -> BlockTokens {
+        let length = block.len();
+        let mine = u64::MAX >> (BLOCK - length);
+        let Quoted { quotes, string, escaped } =
+            self.quoted.step_short(kinds.quotes, kinds.backslashes, length);
+        let outside = !(string | quotes) & mine;
+        let blanks = kinds.blanks & outside;
+        let first_blanks = blanks & !(blanks << 1 | self.blank);
+        self.blank = blanks >> (length - 1);
+        let tokens = quotes | (outside & !blanks) | first_blanks;
+        let mut bad = kinds.controls & string;
+        if escaped & mine | self.digits != 0 {
+            bad |= self.bad_escapes(block, escaped & string & mine);
+        }
+        if bad == 0 {
+            return BlockTokens { tokens, bad: None };
+        }
+        let first = bad.trailing_zeros();
+        BlockTokens { tokens: tokens & ((1 << first) - 1), bad: Some(first as usize) }
+    }
+
+    /// The escaped bytes that no escape has, and those after `\u` that are no hexadecimal digits.
+    fn bad_escapes(&mut self, block: &[u8], mut escaped: u64) -> u64 {
+        let mut digits = u128::from(self.digits);
+        let mut bad = 0;
+        while escaped != 0 {
+            let at = escaped.trailing_zeros();
+            match block.get(at as usize) {
+                Some(b'u') => digits |= 0b1_1110 << at,
+                Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {}
+                _ => bad |= 1 << at,
+            }
+            escaped &= escaped - 1;
+        }
+        for (at, byte) in block.iter().enumerate() {
+            if digits == 0 {
+                break;
+            }
+            if digits >> at & 1 == 1 && !byte.is_ascii_hexdigit() {
+                bad |= 1 << at;
+            }
+        }
+        self.digits = (digits >> block.len()) as u64;
+        bad
+    }
+}
