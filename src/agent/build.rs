@@ -1,5 +1,7 @@
 //! Builds inputs, outputs and pipelines from the configuration and the checkpoint.
 
+use std::collections::HashMap;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -15,7 +17,7 @@ use crate::event::{Key, SeenGenerations, nanos};
 use crate::input::{Input, Large, Reader};
 use crate::own_log::OwnLog;
 use crate::pipeline::Pipeline;
-use crate::receive::Receiver;
+use crate::receive::{self, Receiver};
 use crate::telemetry::{Telemetry, systemd_fdstore};
 
 /// The sources of the parts.
@@ -27,7 +29,12 @@ pub(super) struct AgentBuilder<'a> {
     pub(super) telemetry: &'a Telemetry,
     pub(super) store: &'a Arc<Store>,
     pub(super) shared: Shared<'a>,
+    /// The sockets of the webhooks, by input.
+    pub(super) listeners: &'a Listeners,
 }
+
+/// The listening sockets of the webhooks, by input.
+pub(super) type Listeners = HashMap<Arc<str>, TcpListener>;
 
 /// What was built, in the order of the configuration.
 #[derive(Default)]
@@ -108,7 +115,10 @@ impl AgentBuilder<'_> {
             move |id| reader.upgrade().is_some_and(|input: Arc<Input>| input.is_passed(id));
         Ok(Receiver {
             input: Arc::clone(name),
-            listen: webhook.listen.clone(),
+            listener: match self.listeners.get(name) {
+                Some(listener) => listener.try_clone()?,
+                None => anyhow::bail!("nobody listens for inputs.{name}"),
+            },
             spool: own_log.start(name, is_passed)?,
             key: self.key.clone(),
             stats: self.telemetry.webhook(name),
@@ -166,6 +176,19 @@ impl AgentBuilder<'_> {
         let letterbox = letterbox.with_waits(pipeline.waits());
         Ok((pipeline, ledger, letterbox))
     }
+}
+
+/// Listens for each webhook of the configuration.
+pub(super) async fn listen_for_webhooks(config: &Config) -> anyhow::Result<Listeners> {
+    let mut listeners = HashMap::new();
+    for input in &config.inputs {
+        if let InputKind::Webhook(webhook) = input {
+            let name = &webhook.log.name;
+            let listener = receive::bind(name, &webhook.listen).await?;
+            listeners.insert(Arc::clone(name), listener);
+        }
+    }
+    Ok(listeners)
 }
 
 /// Opens the log of an input that the agent writes itself.

@@ -40,7 +40,7 @@ use crate::pipeline::Ended;
 use crate::receive;
 use crate::server::{self, Hosts, Served};
 use crate::telemetry::{InputFinding, Telemetry, human, systemd};
-use build::{AgentBuilder, AgentParts};
+use build::{AgentBuilder, AgentParts, Listeners, listen_for_webhooks};
 use control::{DeadLetterControl, answer_letters};
 use parts::{node_name, socket};
 use signals::{listen, stop_on_signal};
@@ -78,7 +78,8 @@ async fn follow(config: Config, path: &Path, replaced: Replaced) -> anyhow::Resu
     let (asks, asked) = mpsc::channel(4);
     let transforms = Arc::new(Transforms::new(&config, &open.key)?);
     let page = serve(&config, &telemetry, stopped.clone(), asks).await?;
-    let agent = Agent::start(&config, open, &transforms, &telemetry, &stopped)?;
+    let listeners = listen_for_webhooks(&config).await?;
+    let agent = Agent::start(&config, open, (&transforms, &listeners), &telemetry, &stopped)?;
     let letters = tokio::spawn(answer_letters(agent.letterboxes.clone(), asked));
     let disk =
         tokio::spawn(watches::disk(Budget::new(&config.state_dir, config.disk), telemetry.clone()));
@@ -174,7 +175,7 @@ impl Agent {
     fn start(
         config: &Config,
         Opened { store, key, loaded, node }: Opened,
-        transforms: &Transforms,
+        (transforms, listeners): (&Transforms, &Listeners),
         telemetry: &Telemetry,
         stopped: &watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
@@ -187,6 +188,7 @@ impl Agent {
             telemetry,
             store: &store,
             shared: Shared { transforms, moved: &moved, lives: Arc::default(), replay: None },
+            listeners,
         };
         let AgentParts { inputs, pipelines, ledgers, letterboxes, receivers } = builder.build()?;
         let receiving = receive::start(receivers, stopped.clone())?;

@@ -89,7 +89,9 @@ impl Input {
     /// This process writes the log: it is read as far as it is durable.
     pub(crate) fn written_by_us(mut self, committed: Arc<Committed>) -> Self {
         let shared = Arc::clone(&self.shared);
-        committed.wakes(move || drop(shared.nudge(FileChange::Data)));
+        committed.wakes(move || {
+            shared.nudge(FileChange::Data);
+        });
         self.own = Some(committed);
         self
     }

@@ -89,11 +89,16 @@ impl Connections {
 
 /// Serves until `stopped`; requests under way then get `grace`.
 pub(super) async fn serve(
-    listener: TcpListener,
     (receiver, memory): (Receiver, Arc<BodyMemory>),
     mut stopped: watch::Receiver<bool>,
     grace: Duration,
 ) {
+    let listener = match receiver.listener.try_clone().and_then(TcpListener::from_std) {
+        Ok(listener) => listener,
+        Err(error) => {
+            return tracing::error!(input = %receiver.input, %error, "the webhook cannot be served");
+        }
+    };
     let answers = Arc::new(Answers::new(receiver, memory));
     let connections = Arc::new(Connections::new());
     let mut tasks = JoinSet::new();

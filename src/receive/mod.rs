@@ -11,13 +11,11 @@
 //!
 //! Not here: what becomes of the events. The room `input` follows the spool like any other log.
 
-use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::sync::watch;
 
 mod answer;
@@ -29,6 +27,7 @@ mod tests;
 
 use crate::event::Key;
 use crate::own_log::Appender;
+use crate::server;
 use crate::telemetry::{FindingKind, InputFinding, InputStats, WebhookStats};
 pub(crate) use memory::IN_MEMORY;
 use memory::BodyMemory;
@@ -39,15 +38,12 @@ const THREADS: usize = 2;
 const GRACE: Duration = Duration::from_secs(5);
 /// Without room for so many bytes, the spool counts as full.
 const LEAST: u64 = 1 << 16;
-/// Most connections that the kernel has established and the receiver has not accepted.
-const BACKLOG: u32 = 1024;
 
 /// The receiver of one input.
 pub(crate) struct Receiver {
     /// The input's name.
     pub(crate) input: Arc<str>,
-    /// `host:port`.
-    pub(crate) listen: String,
+    pub(crate) listener: std::net::TcpListener,
     pub(crate) spool: Appender,
     pub(crate) key: Key,
     pub(crate) stats: Arc<WebhookStats>,
@@ -69,10 +65,23 @@ impl Receiver {
     }
 }
 
-/// Starts the thread of all receivers. They listen when this returns, and stop when `stopped` is true.
+/// Listens at `listen` for an input. Connections wait until [`start`] accepts them.
 ///
 /// # Errors
-/// An address cannot be listened on, or the thread cannot be started.
+/// Says which address cannot be listened on.
+pub(crate) async fn bind(input: &str, listen: &str) -> anyhow::Result<std::net::TcpListener> {
+    let listener = server::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}: free the port, or set `listen` in [inputs.{input}]")
+    })?;
+    let address = listener.local_addr()?;
+    tracing::info!(input, %address, "takes the API server's audit webhook");
+    Ok(listener)
+}
+
+/// Starts the thread of all receivers, which stop when `stopped` is true.
+///
+/// # Errors
+/// The thread or its runtime cannot be started.
 pub(crate) fn start(
     receivers: Vec<Receiver>,
     stopped: watch::Receiver<bool>,
@@ -87,12 +96,14 @@ pub(crate) fn start(
         .build()
         .context("cannot start the runtime of the webhook")?;
     let memory = Arc::new(BodyMemory::new(IN_MEMORY));
-    let bound = runtime.block_on(bind_all(receivers))?;
     let run = move || {
         runtime.block_on(async {
-            let serving = bound.into_iter().map(|(receiver, listener)| {
-                let of = (receiver, Arc::clone(&memory));
-                tokio::spawn(connections::serve(listener, of, stopped.clone(), GRACE))
+            let serving = receivers.into_iter().map(|receiver| {
+                tokio::spawn(connections::serve(
+                    (receiver, Arc::clone(&memory)),
+                    stopped.clone(),
+                    GRACE,
+                ))
             });
             for one in serving.collect::<Vec<_>>() {
                 // A panic was printed already.
@@ -103,32 +114,4 @@ pub(crate) fn start(
     };
     let thread = thread::Builder::new().name("webhook".into()).spawn(run)?;
     Ok(Some(thread))
-}
-
-async fn bind_all(receivers: Vec<Receiver>) -> anyhow::Result<Vec<(Receiver, TcpListener)>> {
-    let mut bound = Vec::new();
-    for receiver in receivers {
-        let Receiver { input, listen, .. } = &receiver;
-        let listener = bind(listen).await.with_context(|| {
-            format!("cannot listen on {listen}: free the port, or set `listen` in [inputs.{input}]")
-        })?;
-        let address = listener.local_addr()?;
-        tracing::info!(%input, %address, "takes the API server's audit webhook");
-        bound.push((receiver, listener));
-    }
-    Ok(bound)
-}
-
-async fn bind(listen: &str) -> io::Result<TcpListener> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "this name has no address");
-    for address in lookup_host(listen).await? {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // After a restart, connections of the earlier process may still occupy the port.
-        socket.set_reuseaddr(true)?;
-        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
