@@ -38,7 +38,8 @@ impl Server {
 fn listen(item: &Item<'_>) -> Result<String, ConfigError> {
     is_host_and_port(&item.text()?).map_or_else(
         || {
-            Err(item.wrong(format!("write a host and a port, such as {FORMS}; \"off\" for no server")))
+            Err(item
+                .wrong(format!("write a host and a port, such as {FORMS}; \"off\" for no server")))
         },
         Ok,
     )

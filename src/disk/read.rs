@@ -132,9 +132,7 @@ impl ReadFile {
 
     fn regular(descriptor: OwnedFd, path: &Path) -> io::Result<Self> {
         match kind(fstat(&descriptor)?.st_mode) {
-            None => {
-                Ok(Self { inner: descriptor.into(), path: path.to_owned(), durable: None })
-            },
+            None => Ok(Self { inner: descriptor.into(), path: path.to_owned(), durable: None }),
             Some(kind) => Err(NoFile::Other(kind).into()),
         }
     }

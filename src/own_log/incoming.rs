@@ -34,7 +34,7 @@ impl IncomingFile {
     /// A bound is reached, or those of the file system.
     pub(super) fn create(directory: &Path, space: Arc<Space>, now: Nanos) -> io::Result<Self> {
         // No number yet: the file gets one, in its name, once it is complete.
-        let header = new_header(0, now)?;
+        let header = new_header((0, 0), now)?;
         let path = directory.join(part_name(&header.id.to_string()));
         let file = File::create(&path)?;
         let (id, lines) = (header.id, crc32fast::Hasher::new());

@@ -3,7 +3,7 @@
 //! Each begins with [`MARKER`]. The line of an event begins with `{`, so no client can forge such a line.
 //!
 //! ```text
-//! #auditrail log {"id":"6d0c…","sequence":7,"created":"2026-11-27T21:18:22.1Z"}
+//! #auditrail log {"id":"6d0c…","sequence":7,"group":12,"created":"2026-11-27T21:18:22.1Z"}
 //! {"kind":"Event", …}
 //! #auditrail commit 1c291ca3 {"digest":"9b2f…","group":12,"events":1,"bytes":734,"sender":"127.0.0.1","received":"…"}
 //! ```
@@ -30,6 +30,8 @@ pub(crate) struct LogHeader {
     pub(crate) id: Fingerprint,
     /// The number in the file's name once it is rotated.
     pub(crate) sequence: u64,
+    /// The first group of commits in the file ([`Commit::group`]); 0 for a body in a file of its own.
+    pub(super) group: u64,
     /// RFC 3339.
     pub(crate) created: String,
 }

@@ -79,7 +79,8 @@ mod name_tests {
         assert_eq!(LogFile::parse(&rotated_name(u64::MAX)), rotated(u64::MAX, false));
         assert_eq!(LogFile::parse(&part_name("0a1b")), Some(LogFile::Unfinished));
         assert_eq!(LogFile::parse("spool.next"), Some(LogFile::Unfinished));
-        for other in ["spool", "spool.", "spool..log", "spool.x.log", "audit.log", "spool.1.log.xz"] {
+        for other in ["spool", "spool.", "spool..log", "spool.x.log", "audit.log", "spool.1.log.xz"]
+        {
             assert_eq!(LogFile::parse(other), None, "{other}");
         }
     }

@@ -87,7 +87,7 @@ pub(super) fn recover(
         });
         next = sequence + 1;
     }
-    let live = begin(directory, next, now, committed)?;
+    let live = begin(directory, (next, group + 1), now, committed)?;
     let directory = directory.to_owned();
     Ok(Recovered { directory, live, segments, seen, group: group + 1 })
 }
@@ -101,18 +101,18 @@ pub(super) fn rotate_away(directory: &Path, sequence: u64) -> io::Result<()> {
     disk::sync_directory(directory)
 }
 
-/// Begins a new live file. It has its name once the header is durable.
+/// Begins a new live file, with its number and its first group. It has its name once the header is durable.
 ///
 /// # Errors
 /// Those of the file system.
 pub(super) fn begin(
     directory: &Path,
-    sequence: u64,
+    (sequence, group): (u64, u64),
     now: Nanos,
     committed: &Committed,
 ) -> io::Result<LiveFile> {
     let beside = directory.join(next_name());
-    let (mut file, header) = (File::create(&beside)?, new_header(sequence, now)?);
+    let (mut file, header) = (File::create(&beside)?, new_header((sequence, group), now)?);
     let line = header.line();
     file.write_all(&line)?;
     file.sync()?;
@@ -128,10 +128,10 @@ pub(super) fn begin(
 ///
 /// # Errors
 /// The kernel has no random numbers.
-pub(super) fn new_header(sequence: u64, now: Nanos) -> io::Result<LogHeader> {
+pub(super) fn new_header((sequence, group): (u64, u64), now: Nanos) -> io::Result<LogHeader> {
     let mut id = [0; 16];
     rand::rngs::SysRng.try_fill_bytes(&mut id).map_err(io::Error::other)?;
-    Ok(LogHeader { id: Fingerprint(id), sequence, created: rfc3339_of(now) })
+    Ok(LogHeader { id: Fingerprint(id), sequence, group, created: rfc3339_of(now) })
 }
 
 /// A time as text.

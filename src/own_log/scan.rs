@@ -13,8 +13,6 @@ const LONGEST: u64 = 64 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Scanned {
     pub(super) header: Option<LogHeader>,
-    /// Bytes up to the end of the header, if there is one.
-    pub(super) header_bytes: u64,
     /// Bytes up to the end of the last commit line that holds, or of the header.
     pub(super) committed: u64,
     /// The digests of its bodies and those that it carries.
@@ -27,10 +25,10 @@ pub(super) struct Scanned {
 ///
 /// All groups before the last one were durable before the next was begun: damage in them came later, and they are
 /// kept. A body that is damaged in the last group may never have reached the disk, and nobody was told that it had.
-/// The file ends before it.
+/// The file ends before it. Groups are numbered without a hole, so a number that is missing is a damaged group.
 #[derive(Default)]
 struct CommitSearch {
-    group: Option<u64>,
+    group: u64,
     /// The end of the last commit that holds.
     last_end: u64,
     /// The end of the last commit with no damage before it in its group.
@@ -42,14 +40,17 @@ struct CommitSearch {
 }
 
 impl CommitSearch {
-    fn begin(&mut self, end: u64) {
+    fn begin(&mut self, group: u64, end: u64) {
+        self.group = group.saturating_sub(1);
         (self.last_end, self.sound_end) = (end, end);
     }
 
-    fn commit(&mut self, group: Option<u64>, end: u64) {
-        if group.is_some() && group != self.group {
+    fn commit(&mut self, group: u64, end: u64) {
+        if group > self.group {
             self.sound_end = self.last_end;
             self.damaged = false;
+            // The damage is in a group before this one, which was durable.
+            self.damaged_since &= group == self.group + 1;
             self.group = group;
         }
         self.damaged |= std::mem::take(&mut self.damaged_since);
@@ -79,24 +80,23 @@ pub(super) fn scan(source: impl Read) -> io::Result<Scanned> {
         offset += reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)? as u64;
         match MarkerLine::parse(&line, &lines) {
             Some(MarkerLine::Header(header)) if scanned.header.is_none() => {
+                search.begin(header.group, offset);
                 scanned.header = Some(header);
-                scanned.header_bytes = offset;
-                search.begin(offset);
             }
             Some(MarkerLine::Commit(commit)) => {
                 bodies.push((offset, body(&commit)));
-                search.commit(Some(commit.group), offset);
+                search.commit(commit.group, offset);
             }
             Some(MarkerLine::Carried(digests)) => {
                 bodies.extend(digests.into_iter().map(|digest| (offset, digest)));
-                search.commit(None, offset);
+                search.commit(search.group, offset);
             }
             Some(MarkerLine::Header(_)) | None => search.damaged_since = true,
         }
         lines = crc32fast::Hasher::new();
     }
     scanned.committed = search.sound_end;
-    scanned.group = search.group.unwrap_or_default();
+    scanned.group = search.group;
     bodies.retain(|(end, _)| *end <= search.sound_end);
     scanned.digests = bodies.into_iter().map(|(_, digest)| digest).collect();
     Ok(scanned)
@@ -107,10 +107,7 @@ fn body(commit: &Commit) -> CarriedDigest {
 }
 
 /// Goes to the end of a line; returns its length.
-fn pass_line(
-    reader: &mut BufReader<impl Read>,
-    lines: &mut crc32fast::Hasher,
-) -> io::Result<u64> {
+fn pass_line(reader: &mut BufReader<impl Read>, lines: &mut crc32fast::Hasher) -> io::Result<u64> {
     let mut length = 0;
     loop {
         let bytes = reader.fill_buf()?;

@@ -55,11 +55,9 @@ impl SeenBodies {
 
     /// Forgets the bodies that are too old.
     pub(super) fn forget(&mut self, now: i64) {
-        while self
-            .minutes
-            .front()
-            .is_some_and(|(minute, _)| (minute + 1) * MINUTE <= now - REMEMBERED || self.count > MOST)
-        {
+        while self.minutes.front().is_some_and(|(minute, _)| {
+            (minute + 1) * MINUTE <= now - REMEMBERED || self.count > MOST
+        }) {
             let Some((_, digests)) = self.minutes.pop_front() else { return };
             self.count -= digests.len();
         }

@@ -116,8 +116,7 @@ impl Space {
         }
         let space = rustix::fs::statvfs(&self.directory).ok()?;
         let total = space.f_blocks * space.f_frsize;
-        let free =
-            Free { bytes: space.f_bavail * space.f_frsize, needed: self.min_free.of(total) };
+        let free = Free { bytes: space.f_bavail * space.f_frsize, needed: self.min_free.of(total) };
         *known = Some((Instant::now(), free));
         Some(free)
     }

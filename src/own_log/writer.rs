@@ -163,8 +163,7 @@ impl OwnLogWriter {
         is_passed: IsPassed,
     ) -> Self {
         let Recovered { directory, live, segments, seen, group } = recovered;
-        let segments =
-            Segments::new(&directory, segments, Arc::clone(&space), is_passed, compress);
+        let segments = Segments::new(&directory, segments, Arc::clone(&space), is_passed, compress);
         let trouble = Trouble::default();
         Self { directory, live, segments, seen, group, space, committed, trouble }
     }
@@ -172,9 +171,7 @@ impl OwnLogWriter {
     pub(super) fn start(mut self, name: &str, space: Arc<Space>) -> io::Result<Appender> {
         let (requests, received) = mpsc::channel();
         let directory = Arc::new(self.directory.clone());
-        thread::Builder::new()
-            .name(format!("spool-{name}"))
-            .spawn(move || self.run(&received))?;
+        thread::Builder::new().name(format!("spool-{name}")).spawn(move || self.run(&received))?;
         Ok(Appender { requests, space, directory })
     }
 
@@ -229,7 +226,9 @@ impl OwnLogWriter {
         }
         let commit = self.commit_of(&facts).line(sum);
         let length = (lines.len() + commit.len()) as u64;
-        if let Err(refusal) = self.is_ready().and_then(|()| self.space.take(length).map_err(NotStored::Full)) {
+        if let Err(refusal) =
+            self.is_ready().and_then(|()| self.space.take(length).map_err(NotStored::Full))
+        {
             let _ = answer.send(Err(refusal));
             return;
         }
@@ -393,7 +392,8 @@ impl OwnLogWriter {
     }
 
     fn begin(&mut self) -> io::Result<()> {
-        self.live = begin(&self.directory, self.next_sequence(), now(), &self.committed)?;
+        self.live =
+            begin(&self.directory, (self.next_sequence(), self.group), now(), &self.committed)?;
         self.trouble.unbegun = false;
         self.space.add(self.live.header_bytes);
         self.committed.wake();

@@ -56,7 +56,10 @@ enum Refusal {
     /// Longer than `spool.max_bytes`.
     TooLong(u64),
     NotStored(NotStored),
-    Unreadable { at: u64, why: &'static str },
+    Unreadable {
+        at: u64,
+        why: &'static str,
+    },
     /// The sender left, or was silent for too long.
     Gone,
 }
@@ -99,7 +102,8 @@ impl Answers {
         if coded.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(Refusal::Compressed);
         }
-        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let length =
+            headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let length: u64 = length.unwrap_or_default();
         let spool = &self.receiver.spool;
         if length > spool.space().max_bytes() {

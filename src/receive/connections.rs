@@ -124,7 +124,11 @@ pub(super) async fn serve(
                 if let Some(unsaid) = failures.now((), Instant::now()) {
                     let error = descriptors::tell(&error);
                     let repeated = (unsaid > 0).then_some(unsaid);
-                    tracing::warn!(error, repeated, "cannot accept a connection of the webhook, trying again");
+                    tracing::warn!(
+                        error,
+                        repeated,
+                        "cannot accept a connection of the webhook, trying again"
+                    );
                 }
                 sleep(FAILED).await;
             }
@@ -160,9 +164,8 @@ async fn connection(
             Ok::<_, Infallible>(answer)
         }
     });
-    let served = http1::Builder::new()
-        .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+    let served =
+        http1::Builder::new().max_buf_size(HEAD).serve_connection(TokioIo::new(stream), service);
     tokio::pin!(served);
     let mut draining = false;
     loop {

@@ -22,15 +22,13 @@ mod answer;
 mod body;
 mod connections;
 mod memory;
-#[cfg(test)]
-mod tests;
 
 use crate::event::Key;
 use crate::own_log::Appender;
 use crate::server;
 use crate::telemetry::{FindingKind, InputFinding, InputStats, WebhookStats};
-pub(crate) use memory::IN_MEMORY;
 use memory::BodyMemory;
+pub(crate) use memory::IN_MEMORY;
 
 /// Threads that read bodies. While one waits for the disk, the other reads on.
 const THREADS: usize = 2;

@@ -11,6 +11,7 @@
 //! - HTTP: `pages.rs`, `probes.rs`, `metrics.rs`.
 //! - Delivery and gaps: `delivery.rs` (rotation, kills), `backups.rs`, `absence.rs` (agent down), `holding.rs` (systemd
 //!   keeps deleted backups), `taking_over.rs` (the state of an earlier version after a kill).
+//! - The API server's webhook: `webhook.rs`.
 //! - Limits and failures: `full_disk.rs`, `memory.rs`, `descriptors.rs`, `checkpoint.rs`, `state.rs`.
 //! - Security: `leaving.rs` (policy, redaction), `echoes.rs` (credentials), `privacy.rs` (file modes, the log stays
 //!   unchanged), `neighbours.rs` (hostile files), `overwriting.rs` (outputs that would overwrite a file).
@@ -63,3 +64,4 @@ mod status;
 mod taking_over;
 mod tidy;
 mod tidy_walls;
+mod webhook;

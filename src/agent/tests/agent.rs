@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::super::build::Listeners;
 use super::super::{Agent, Opened};
 use crate::agent::transforms::Transforms;
 use crate::checkpoint::{Pair, Store};
@@ -174,7 +175,8 @@ impl Process {
         let (known, told) = (telemetry.clone(), stop.clone());
         let ended = runtime.spawn(async move {
             let transforms = Transforms::new(&config, &opened.key)?;
-            Agent::start(&config, opened, &transforms, &known, &stopped)?
+            let listeners = Listeners::new();
+            Agent::start(&config, opened, (&transforms, &listeners), &known, &stopped)?
                 .end(&told, config.drain_timeout)
                 .await
         });

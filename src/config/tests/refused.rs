@@ -253,9 +253,19 @@ fn an_input_that_cannot_be_followed_says_why() {
 
 > f:4: `type` is missing in [inputs.b]: add a line such as `type = "file"`
 type = "files"
-> f:5: inputs.b.type = "files": write "file"
+> f:5: inputs.b.type = "files": write "file" or "webhook"; did you mean "file"?
 type = "webhook"
-> f:5: inputs.b.type = "webhook": not supported by this version: remove this table
+path = "/var/log/audit.log"
+> f:6: inputs.b.path: there is no such key here; known keys: insecure_listen, listen, spool, max_line_bytes, type
+type = "webhook"
+listen = "0.0.0.0:9886"
+> f:6: inputs.b.listen = "0.0.0.0:9886": without TLS, whoever reaches this address can read and forge events: listen on 127.0.0.1, or set `insecure_listen = true` if only the API server reaches it
+type = "webhook"
+listen = "9886"
+> f:6: inputs.b.listen = "9886": write a host and a port, such as "127.0.0.1:9886" or "[::1]:9886"
+type = "webhook"
+spool = { max_bytes = "1KiB" }
+> f:6: inputs.b.spool.max_bytes = "1KiB": write a size from 1MiB to 1PiB
 type = "file"
 > f:4: `path` is missing in [inputs.b]: add a line such as `path = "/var/log/kubernetes/audit/audit.log"`
 type = "file"

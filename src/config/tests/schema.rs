@@ -40,6 +40,8 @@ fn tables() -> Vec<(&'static str, &'static str, Value)> {
         document["inputs"]["a"][key] = json!({});
         document
     };
+    let mut webhook = with_output(loki.clone());
+    webhook["inputs"]["w"] = json!({"type": "webhook", "spool": {}});
     let redact = json!({"redact": {}});
     let rules = json!({"redact": {"rules": [{"key": "x"}]}});
     vec![
@@ -48,6 +50,8 @@ fn tables() -> Vec<(&'static str, &'static str, Value)> {
         ("/properties/server", "/server", with_output(loki.clone())),
         ("/$defs/file_input", "/inputs/a", with_output(loki.clone())),
         ("/$defs/file_input/properties/hold", "/inputs/a/hold", input("hold")),
+        ("/$defs/webhook_input", "/inputs/w", webhook.clone()),
+        ("/$defs/webhook_input/properties/spool", "/inputs/w/spool", webhook),
         ("/$defs/loki", "/outputs/o", with_output(loki.clone())),
         ("/$defs/loki/properties/batch", "/outputs/o/batch", with_output(loki.clone())),
         ("/$defs/loki/properties/retry", "/outputs/o/retry", with_output(loki.clone())),

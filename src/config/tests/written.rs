@@ -181,13 +181,21 @@ pub(super) fn configuration() -> BoxedStrategy<Value> {
         ),
         ("transform", transform()),
     ]);
-    (top, input, output())
-        .prop_map(|(mut top, mut input, output)| {
+    let spool = of(json!([{}, {"max_bytes": "2MiB"}, {"min_free": "0%", "compression": "none"}]));
+    let webhook = some(vec![
+        ("listen", of(json!(["127.0.0.1:1", "[::1]:9886", "localhost:9886"]))),
+        ("insecure_listen", of(json!([true, false]))),
+        ("max_line_bytes", of(json!(["3MiB", 5000]))),
+        ("spool", spool),
+    ]);
+    (top, input, webhook, output())
+        .prop_map(|(mut top, mut input, mut webhook, output)| {
             input.insert("type".into(), "file".into());
+            webhook.insert("type".into(), "webhook".into());
             let mut other = input.clone();
             input.insert("path".into(), "/l/a[1]/audit.log".into());
             other.insert("path".into(), "/l/b/audit.log".into());
-            top.insert("inputs".into(), json!({"a": input, "b": other}));
+            top.insert("inputs".into(), json!({"a": input, "b": other, "c": webhook}));
             top.insert("outputs".into(), json!({"o": output}));
             Value::Object(top)
         })

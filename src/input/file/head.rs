@@ -201,11 +201,7 @@ impl<'a> HeadWalk<'a> {
         if self.first.is_none()
             && let Some(header) = LogHeader::parse(line)
         {
-            return Some(Head {
-                fingerprint: header.id,
-                time: header.time(),
-                probe: self.probe(),
-            });
+            return Some(Head { fingerprint: header.id, time: header.time(), probe: self.probe() });
         }
         let first = *self.first.get_or_insert_with(|| self.key.hash(line));
         let mut found = Vec::new();

@@ -32,6 +32,7 @@ impl Follow {
             rescan,
             backups: Vec::new(),
             neighbours: Arc::default(),
+            spool: None,
             hold: Hold { max_bytes: 0, min_free: MinFree::Bytes(0), dir: directory.join("hold") },
             waits: Waits::USUAL,
         };

@@ -142,7 +142,7 @@ impl Play {
             let names = [Arc::clone(&config.name)];
             let pins = Pins::new(config, &KEY, &names, Arc::clone(&self.shared));
             self.catalogue = Catalogue::new(&config.path, KEY)
-                .with_pins(pins)
+                .with_pins(Some(pins))
                 .remembering(Arc::clone(&self.roll));
         }
     }
