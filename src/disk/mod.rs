@@ -36,7 +36,7 @@ pub(crate) use file_step::FileStep;
 pub(crate) use own_directory::{OwnDirectory, Standing};
 pub(crate) use private::{NotOurs, OwnFile, read_own};
 pub(crate) use read::{Links, NoFile, ReadFile, list};
-pub(crate) use steps::at;
+pub(crate) use steps::{at, size};
 use steps::{number, parts, step};
 
 /// A file opened for writing. The agent creates it with mode 0600.

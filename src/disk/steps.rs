@@ -7,7 +7,10 @@
 //! - `AUDITRAIL_STEPS=PATH` appends a line of JSON for each step that succeeded: the number of crash points passed, the
 //!   operation, and its target.
 //!
-//! With either variable, a write is two steps, each of half the bytes. `faults.rs` makes steps and reads fail instead.
+//! - `AUDITRAIL_SPOOL_ROTATE` and `AUDITRAIL_BODY_IN_MEMORY` are the bytes at which a spool is rotated, and at which a
+//!   body of the webhook goes to a file.
+//!
+//! With either of the first two, a write is two steps, each of half the bytes. `faults.rs` makes steps and reads fail instead.
 
 use std::io;
 use std::path::Path;
@@ -37,6 +40,13 @@ pub(super) fn parts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let at = 0;
     let (first, second) = bytes.split_at(at);
     [first, second].into_iter().filter(|part| !part.is_empty())
+}
+
+/// A size in bytes at which something happens. In a debug build the environment variable `name` makes it small, so that
+/// a test gets there with few bytes.
+pub(crate) fn size(name: &str, usual: u64) -> u64 {
+    let given = || std::env::var(name).ok()?.parse().ok();
+    if cfg!(debug_assertions) { given().unwrap_or(usual) } else { usual }
 }
 
 /// Runs one step.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -106,7 +107,7 @@ fn ended(spool: Appender, committed: Arc<Committed>) {
     let begun = Instant::now();
     while Arc::strong_count(&committed) > 1 {
         assert!(begun.elapsed() < Duration::from_secs(60), "the writing thread does not end");
-        std::thread::sleep(Duration::from_millis(2));
+        thread::sleep(Duration::from_millis(2));
     }
 }
 
@@ -286,40 +287,48 @@ async fn a_compressed_generation_holds_the_same_and_a_kill_beside_it_leaves_one(
 
 /// Whatever step fails, and however often: a body that was answered is there, one that was refused is not, and the log
 /// takes bodies again once the disk does.
-#[tokio::test]
-async fn a_failing_disk_loses_nothing_that_was_answered_and_keeps_nothing_that_was_refused() {
-    for before in 0..14 {
-        for (count, error) in [(1, Errno::NOSPC), (3, Errno::IO)] {
-            let log = Spool::new();
-            let (spool, committed) = log.start();
-            append_all(&spool, 0..1).await;
-            disk::plan(&log.path(), FaultKind::Change, before, count, error);
-            let mut answered = vec![0];
-            for number in 1..4 {
-                let begun = Instant::now();
-                // A sender tries again.
-                loop {
-                    match append(&spool, &line_of(number)).await {
-                        Ok(_) => break answered.push(number),
-                        Err(_) => assert!(begun.elapsed() < Duration::from_secs(60)),
-                    }
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+#[test]
+fn a_failing_disk_loses_nothing_that_was_answered_and_keeps_nothing_that_was_refused() {
+    thread::scope(|scope| {
+        for before in 0..14 {
+            for fault in [(1, Errno::NOSPC), (3, Errno::IO)] {
+                // Each waits most of the time.
+                scope.spawn(move || {
+                    let runtime =
+                        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    runtime.block_on(with_failing_disk(before, fault));
+                });
             }
-            disk::plan(&log.path(), FaultKind::Change, 0, 0, error);
-            let place = format!("{count} faults after {before} steps");
-            let mut found = log.bodies();
-            found.sort();
-            let expected: Vec<_> =
-                answered.iter().map(|number| line_of(*number).trim_end().to_owned()).collect();
-            assert_eq!(found, expected, "{place}");
-            ended(spool, committed);
-            drop(log.start());
-            let mut found = log.bodies();
-            found.sort();
-            assert_eq!(found, expected, "after a restart, {place}");
+        }
+    });
+}
+
+async fn with_failing_disk(before: u64, (count, error): (u64, Errno)) {
+    let log = Spool::new();
+    let (spool, committed) = log.start();
+    append_all(&spool, 0..1).await;
+    disk::plan(&log.path(), FaultKind::Change, before, count, error);
+    for number in 1..4 {
+        let begun = Instant::now();
+        // A sender tries again.
+        while append(&spool, &line_of(number)).await.is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(60));
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+    disk::plan(&log.path(), FaultKind::Change, 0, 0, error);
+    let place = format!("{count} faults after {before} steps");
+    let expected: Vec<_> = (0..4).map(|number| line_of(number).trim_end().to_owned()).collect();
+    let sorted = || {
+        let mut found = log.bodies();
+        found.sort();
+        found
+    };
+    assert_eq!(sorted(), expected, "{place}");
+    ended(spool, committed);
+    let (spool, committed) = log.start();
+    ended(spool, committed);
+    assert_eq!(sorted(), expected, "after a restart, {place}");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use super::recovery::{LiveFile, Recovered, begin, rfc3339_of, rotate_away};
 use super::seen_bodies::SeenBodies;
 use super::segments::{IsPassed, Segment, Segments};
 use super::space::Space;
-use crate::disk::File;
+use crate::disk::{File, size};
 use crate::event::{Fingerprint, Nanos, nanos};
 
 /// A file is rotated at this length.
@@ -143,6 +143,8 @@ pub(super) struct OwnLogWriter {
     space: Arc<Space>,
     committed: Arc<Committed>,
     trouble: Trouble,
+    /// The length at which the live file is rotated.
+    rotate_at: u64,
 }
 
 /// What is left of a failed write.
@@ -165,7 +167,8 @@ impl OwnLogWriter {
         let Recovered { directory, live, segments, seen, group } = recovered;
         let segments = Segments::new(&directory, segments, Arc::clone(&space), is_passed, compress);
         let trouble = Trouble::default();
-        Self { directory, live, segments, seen, group, space, committed, trouble }
+        let rotate_at = size("AUDITRAIL_SPOOL_ROTATE", ROTATE);
+        Self { directory, live, segments, seen, group, space, committed, trouble, rotate_at }
     }
 
     pub(super) fn start(mut self, name: &str, space: Arc<Space>) -> io::Result<Appender> {
@@ -207,7 +210,7 @@ impl OwnLogWriter {
             }
         }
         self.sync(group);
-        if self.live.length >= ROTATE && self.trouble.again.is_none() {
+        if self.live.length >= self.rotate_at && self.trouble.again.is_none() {
             self.rotate();
         }
     }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::memory::{BodyMemory, BodyShare};
+use crate::disk;
 use crate::event::{Fingerprint, Key, KeyedHasher, ListSplitter, UnreadableBody};
 use crate::own_log::{Appender, Body, IncomingFile, NotStored};
 
 /// The most bytes of lines that one body has in memory.
-const LONG: usize = 4 << 20;
+const LONG: u64 = 4 << 20;
 /// Lines are written to the file when so many bytes have come together.
 const STEP: usize = 256 << 10;
 
@@ -26,6 +27,8 @@ pub(super) struct BodyLines {
     share: BodyShare,
     file: Option<IncomingFile>,
     bytes: u64,
+    /// The most bytes of lines in memory.
+    long: u64,
 }
 
 /// A body that was read to its end.
@@ -53,6 +56,7 @@ impl BodyLines {
             share: BodyShare::new(memory),
             file: None,
             bytes: 0,
+            long: disk::size("AUDITRAIL_BODY_IN_MEMORY", LONG),
         }
     }
 
@@ -104,7 +108,7 @@ impl BodyLines {
 
     /// Keeps the lines in memory if there is room, else in a file.
     fn settle(&mut self, spool: &Appender) -> Result<(), NotStored> {
-        let fits = self.lines.len() <= LONG && self.share.grow(self.lines.capacity());
+        let fits = self.lines.len() as u64 <= self.long && self.share.grow(self.lines.capacity());
         let is_due = self.lines.len() >= STEP;
         match &self.file {
             None if fits => return Ok(()),

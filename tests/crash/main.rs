@@ -10,6 +10,7 @@
 //! - `power.rs` rebuilds the files that a power cut would leave (`disk.rs`) from the notes that a debug build writes of
 //!   every write, fsync and rename, and starts the binary on them.
 //! - `faults.rs` makes one step or one read after another fail, with each error that a disk can return.
+//! - `webhook.rs` does the first two with the receiver of the API server's webhook.
 //!
 //! The tests try a sample of the points; `AUDITRAIL_EVERY_POINT=1` tries all.
 // clippy.toml allows these in test functions; the helpers that only tests call need the same.
@@ -23,6 +24,7 @@ mod tally;
 mod faults;
 mod kills;
 mod power;
+mod webhook;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
