@@ -40,10 +40,31 @@ impl ApiServer {
         let folder = dir.path().join("audit");
         fs::create_dir(&folder).unwrap();
         let made = before(&folder);
-        (Self::serve(dir, backups), made)
+        (Self::serve(dir, backups, &[]), made)
     }
 
-    fn serve(dir: TempDir, backups: usize) -> Self {
+    /// A server that also sends its events to a webhook at this port of loopback, in batches of a second.
+    pub(crate) fn with_webhook(port: u16) -> Self {
+        let dir = TempDir::new().unwrap();
+        fs::create_dir(dir.path().join("audit")).unwrap();
+        let url = format!("http://127.0.0.1:{port}/audit");
+        let kubeconfig = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
+             clusters: [{{name: a, cluster: {{server: \"{url}\"}}}}]\n\
+             contexts: [{{name: a, context: {{cluster: a, user: \"\"}}}}]\n"
+        );
+        fs::write(dir.path().join("webhook.yaml"), kubeconfig).unwrap();
+        // A batch is given up after some 80 seconds under the defaults; here it is tried again sooner and as often.
+        let flags = [
+            "--audit-webhook-config-file=webhook.yaml",
+            "--audit-webhook-batch-max-wait=1s",
+            "--audit-webhook-batch-throttle-qps=100",
+            "--audit-webhook-initial-backoff=2s",
+        ];
+        Self::serve(dir, 1000, &flags)
+    }
+
+    fn serve(dir: TempDir, backups: usize, flags: &[&str]) -> Self {
         let (etcd, store) = start_etcd(dir.path());
         let port = free_port();
         let key = dir.path().join("sa.key");
@@ -69,6 +90,7 @@ impl ApiServer {
             &format!("--audit-log-maxbackup={backups}"),
             "--audit-log-compress",
         ]);
+        command.args(flags);
         let server = Process::start("kube-apiserver", &mut command, dir.path());
         let mut started = Self { server, _etcd: etcd, dir, port, client: OnceLock::new() };
         wait_for("kube-apiserver to be ready", Duration::from_secs(90), || {
@@ -111,6 +133,11 @@ impl ApiServer {
     /// Kills the server, so that its log grows no more. The log remains.
     pub(crate) fn stop(&mut self) {
         self.server.kill();
+    }
+
+    /// Ends the server with SIGTERM: it first sends what it still has to its webhook.
+    pub(crate) fn end(&mut self) {
+        self.server.end(Duration::from_mins(2));
     }
 
     /// Writes a file to the folder in which kubectl runs.

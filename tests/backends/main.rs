@@ -51,4 +51,5 @@ mod smoke;
 mod soak;
 mod strict;
 mod verify;
+mod webhook;
 mod wire;

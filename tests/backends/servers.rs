@@ -5,9 +5,11 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 use std::{env, thread};
 
-use kit::tail;
+use kit::{tail, wait_for};
+use rustix::process::{Pid, Signal};
 
 /// Everything that `servers/build.sh` builds. A server counts as built if the file that `made` names exists.
 #[derive(Clone, Copy, Debug)]
@@ -145,6 +147,18 @@ impl Process {
                 Err(format!("{} ended with {status}:\n{}", self.name, tail(&self.log, 30)))
             }
         }
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub(crate) fn end(&mut self, limit: Duration) {
+        let process = Pid::from_child(&self.child);
+        rustix::process::kill_process(process, Signal::TERM).unwrap();
+        wait_for(&format!("{} to end", self.name), limit, || {
+            match self.child.try_wait().unwrap() {
+                Some(_) => Ok(()),
+                None => Err("it still runs".to_owned()),
+            }
+        });
     }
 
     /// Sends SIGKILL.

@@ -256,7 +256,7 @@ type = "files"
 > f:5: inputs.b.type = "files": write "file" or "webhook"; did you mean "file"?
 type = "webhook"
 path = "/var/log/audit.log"
-> f:6: inputs.b.path: there is no such key here; known keys: insecure_listen, listen, spool, max_line_bytes, type
+> f:6: unknown key `path` in [inputs.b]: known are `insecure_listen`, `listen`, `max_line_bytes`, `spool`, `type`
 type = "webhook"
 listen = "0.0.0.0:9886"
 > f:6: inputs.b.listen = "0.0.0.0:9886": without TLS, whoever reaches this address can read and forge events: listen on 127.0.0.1, or set `insecure_listen = true` if only the API server reaches it
