@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 /// What the splitter makes of a body that comes in one piece.
@@ -33,3 +35,56 @@ fn the_items_of_a_list_become_the_lines_of_the_log() {
         None,
     );
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn any_tokens_are_split_as_the_slow_splitter_does(
+        parts in prop::collection::vec(prop::sample::select(PARTS), 0..40),
+        cut in any::<[u8; 2]>(),
+    ) {
+        reference_tests::compare(&[&cut, parts.concat().as_bytes()].concat());
+    }
+}
+
+const PARTS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    " ",
+    "\n",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"kind\"",
+    "\"apiVersion\"",
+    "\"items\"",
+    "\"EventList\"",
+    "\"Event\"",
+    "\"audit.k8s.io/v1beta1\"",
+    "null",
+    "true",
+    "false",
+    "1",
+    "-",
+    ".5",
+    "e+7",
+    "0",
+    "\\",
+    "\\u006",
+    "b",
+    "\"k\\u0069nd\":",
+    "\"items\":[",
+    "{\"kind\":\"EventList\",\"items\":[",
+    "{\"a\":1}",
+    "[{",
+    "\u{e9}",
+];
