@@ -25,6 +25,8 @@ mod outline;
 mod piece;
 mod short_text;
 
+#[cfg(test)]
+mod property_tests;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod reference_tests;
 #[cfg(test)]

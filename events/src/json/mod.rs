@@ -14,6 +14,8 @@ mod tokens;
 mod unescape;
 mod walk;
 
+#[cfg(test)]
+pub(crate) use grammar::DEEPEST;
 pub(crate) use grammar::{Grammar, GrammarFault, next, same_container, state, state_of};
 pub(crate) use tokens::{BLOCK, BlockTokens, ByteKinds, TokenWalk, byte_kinds};
 

@@ -2,6 +2,7 @@
 //! in front.
 
 use super::piece::BodyPiece;
+use crate::json::BLOCK;
 
 /// An object is decided from what its first bytes hold: whether it is a list, and which of `kind` and `apiVersion` it
 /// lacks. Later members do not count. In bytes of the body.
@@ -69,19 +70,20 @@ impl OpenItem {
             self.put(bytes.get(self.copied..block).unwrap_or_default(), piece.lines);
             self.copied = block;
         }
-        let length = at.saturating_sub(block).min(64);
-        let mut keep = !found.blanks >> (self.copied - block) << (self.copied - block);
-        if length < 64 {
-            keep &= (1 << length) - 1;
+        if at <= self.copied {
+            return;
         }
+        // From here to `at` it is one block at most.
+        let (from, to) = (self.copied - block, at - block);
+        let mut keep = !found.blanks >> from << from & u64::MAX >> (BLOCK - to);
         while keep != 0 {
             let from = keep.trailing_zeros();
             let to = from + (keep >> from).trailing_ones();
             let run = bytes.get(block + from as usize..block + to as usize);
             self.put(run.unwrap_or_default(), piece.lines);
-            keep = if to < 64 { keep >> to << to } else { 0 };
+            keep &= u64::MAX.unbounded_shl(to);
         }
-        self.copied = self.copied.max(at);
+        self.copied = at;
     }
 
     /// The next bytes of it, without blanks.
