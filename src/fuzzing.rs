@@ -8,6 +8,11 @@ pub fn lines(data: &[u8]) {
     crate::event::fuzz_tests::lines(data);
 }
 
+/// The body of a webhook request, split into lines.
+pub fn split(data: &[u8]) {
+    crate::event::fuzz_tests::split(data);
+}
+
 /// A compressed backup, read from anywhere.
 pub fn gzip(data: &[u8]) {
     crate::input::fuzz_tests::gzip(data);
@@ -59,6 +64,11 @@ mod tests {
     #[test]
     fn every_line_in_the_corpus_is_read_as_it_should() {
         check("lines", super::lines);
+    }
+
+    #[test]
+    fn every_body_in_the_corpus_is_split_as_it_should() {
+        check("split", super::split);
     }
 
     #[test]

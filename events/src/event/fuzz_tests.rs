@@ -1,4 +1,4 @@
-//! Fuzzing of arbitrary bytes as a line: checks the invariants, and compares with a slow parse by `serde_json` if that
+//! Fuzzing of arbitrary bytes as a line, and as the body of a webhook request: checks the invariants, and compares with a slow parse by `serde_json` if that
 //! accepts the line too.
 
 use std::fmt;
@@ -7,7 +7,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
-    Event, Fields, Form, OddLine, Piece, Record, RecordKind, Span, pieces, rfc3339, unwrap,
+    Event, Fields, Form, OddLine, Piece, Record, RecordKind, Span, list_splitter, pieces, rfc3339,
+    unwrap,
 };
 use crate::json;
 
@@ -18,6 +19,22 @@ pub fn lines(data: &[u8]) {
         check(line, first & 1 == 1);
         unwraps(line, first & 1 == 1);
     });
+}
+
+/// A webhook's body after two bytes that say how it is cut: it is split as a slow splitter does, and the log's reader
+/// takes each line for what it is.
+pub fn split(data: &[u8]) {
+    let Some(found) = list_splitter::reference_tests::compare(data) else { return };
+    for (index, line) in (0..).zip(found.lines.split_inclusive(|byte| *byte == b'\n')) {
+        let line = &line[..line.len() - 1];
+        let mut read = Vec::new();
+        pieces(line, true, |piece| read.push((piece.whole, piece.at)));
+        let whole = if index < found.events { RecordKind::Event } else { RecordKind::Torn };
+        assert_eq!(read, [(whole, Span::new(0, line.len()))]);
+        if whole == RecordKind::Torn {
+            assert_eq!(unwrap(&mut line.to_vec(), true, |_| {}), OddLine::Foreign);
+        }
+    }
 }
 
 /// The pieces of an odd line are in order and do not overlap, and each piece that is an event is read as one event by

@@ -15,20 +15,25 @@
 //! `list_splitter/outline.rs` knows which object is a list and which an item, `item.rs` writes the lines, `short_text.rs`
 //! keeps names. The tokens and the grammar are those of the room `json`.
 
-use crate::json::{BLOCK, ByteKinds, Grammar, GrammarFault, TokenWalk, byte_kinds};
+use crate::json::{
+    BLOCK, ByteKinds, Grammar, GrammarFault, TokenWalk, byte_kinds, next, same_container, state,
+    state_of,
+};
 
 mod item;
 mod outline;
+mod piece;
 mod short_text;
 
 #[cfg(test)]
+mod property_tests;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod reference_tests;
+#[cfg(test)]
 mod tests;
 
-use outline::{Outline, Piece};
-
-/// An object is decided from what its first bytes hold: whether it is a list, and which of `kind` and `apiVersion` it
-/// lacks. Later members do not count. In bytes of the body.
-const DECIDED_AFTER: u64 = 1 << 20;
+use outline::Outline;
+use piece::BodyPiece;
 
 /// Blocks whose bytes are classified at once.
 const BLOCKS: usize = 64;
@@ -41,8 +46,6 @@ pub struct ListSplitter {
     outline: Outline,
     /// Bytes of the body in earlier pieces.
     taken: u64,
-    /// Whether anything but blanks was seen.
-    begun: bool,
     /// Whether the rest of the body cannot be read.
     ended: bool,
 }
@@ -72,79 +75,118 @@ impl ListSplitter {
         if self.ended {
             return;
         }
-        let mut piece = Piece { bytes, start: self.taken, lines };
+        let mut piece = BodyPiece::new(bytes, self.taken, lines);
         let mut kinds = [ByteKinds::default(); BLOCKS];
-        for (index, part) in bytes.chunks(BLOCK * BLOCKS).enumerate() {
+        for part in bytes.chunks(BLOCK * BLOCKS) {
             byte_kinds(part, &mut kinds);
-            let mut from = index * BLOCK * BLOCKS;
             for (block, kinds) in part.chunks(BLOCK).zip(&kinds) {
-                if let Err((at, why)) = self.block(block, kinds, from, &mut piece) {
-                    self.fail(at, why, &mut piece);
+                if let Err((bit, why)) = self.block(block, kinds, &mut piece) {
+                    self.fail(piece.block + bit, why, &mut piece);
                     return;
                 }
-                from += block.len();
+                piece.block += block.len();
             }
         }
-        self.outline.pause(&mut piece);
+        self.outline.end_piece(&mut piece);
         self.taken += bytes.len() as u64;
     }
 
     /// Ends the body.
     pub fn finish(mut self, lines: &mut Vec<u8>) -> SplitBody {
         if !self.ended && !self.grammar.is_done() {
-            let why = match (self.begun, self.outline.is_in_item()) {
-                (false, _) => "the body is empty",
-                (true, true) => "the body ends within an event",
-                (true, false) => "the body ends before its last bracket",
+            let why = match (self.grammar.depth(), self.outline.is_in_item()) {
+                (0, _) => "the body is empty",
+                (_, true) => "the body ends within an event",
+                (_, false) => "the body ends before its last bracket",
             };
-            let mut piece = Piece { bytes: &[], start: self.taken, lines };
+            let mut piece = BodyPiece::new(&[], self.taken, lines);
             self.fail(0, why, &mut piece);
         }
         self.outline.split
     }
 
-    /// Reads a block that begins at `from` in the piece. The error is the place in the piece and what is wrong there.
+    /// Reads a block. The error is the place in the block and what is wrong there.
     #[inline]
     fn block(
         &mut self,
         block: &[u8],
         kinds: &ByteKinds,
-        from: usize,
-        piece: &mut Piece<'_>,
+        piece: &mut BodyPiece<'_>,
     ) -> Result<(), (usize, &'static str)> {
         let found = self.tokens.step(block, kinds);
+        piece.found = found;
+        self.outline.begin_block(piece);
+        let mut row = self.grammar.row();
+        let mut watch = self.outline.watch(self.grammar.depth());
         let mut tokens = found.tokens;
         while tokens != 0 {
             let bit = tokens.trailing_zeros() as usize;
             tokens &= tokens - 1;
             let Some(&byte) = block.get(bit) else { break };
-            let at = from + bit;
-            let step = self.grammar.step(byte).map_err(|fault| (at, self.why(fault)))?;
-            self.outline.copy(byte, at, piece);
-            if step.depth <= self.outline.watched {
-                self.begun |= !byte.is_ascii_whitespace();
-                self.outline.step(step, byte, at, piece).map_err(|why| (at, why))?;
+            let paired = found.paired >> bit & 1 == 1;
+            let to = next(row, byte, paired);
+            if to < state::STATES {
+                if watch.stops(to) {
+                    let quote = (paired || byte == b'"').then(|| bit + usize::from(paired));
+                    self.outline.token([state_of(row), to], quote, bit, piece);
+                    watch = self.outline.watch(self.grammar.depth());
+                }
+                row = same_container(row, to);
+            } else {
+                self.grammar.set_row(row);
+                self.bracket(to, byte, bit, piece).map_err(|why| (bit, why))?;
+                row = self.grammar.row();
+                watch = self.outline.watch(self.grammar.depth());
             }
         }
+        self.grammar.set_row(row);
         if let Some(bit) = found.bad {
-            return Err((from + bit, "a string holds what JSON does not allow"));
+            return Err((bit, "a string holds what JSON does not allow"));
         }
-        self.outline.check_length(from + block.len(), piece);
+        self.outline.end_block(block.len(), piece);
         Ok(())
     }
 
-    fn why(&self, fault: GrammarFault) -> &'static str {
-        match fault {
-            GrammarFault::TooDeep => "more than 100,000 levels",
-            GrammarFault::Syntax if self.grammar.is_done() => "text after the end of the document",
-            GrammarFault::Syntax => "no JSON",
+    /// Takes a bracket, or a byte that has no place.
+    #[inline]
+    fn bracket(
+        &mut self,
+        to: u8,
+        byte: u8,
+        bit: usize,
+        piece: &mut BodyPiece<'_>,
+    ) -> Result<(), &'static str> {
+        match to {
+            state::OPEN_OBJECT | state::OPEN_ARRAY => {
+                if self.outline.watches(self.grammar.depth()) {
+                    self.outline.value(byte, bit, piece);
+                }
+                self.grammar.open(to == state::OPEN_OBJECT).map_err(why)
+            }
+            state::CLOSE_OBJECT | state::CLOSE_ARRAY => {
+                self.grammar.close();
+                if self.outline.watches(self.grammar.depth()) {
+                    self.outline.close(self.grammar.depth(), bit, piece);
+                }
+                Ok(())
+            }
+            _ => Err(why(self.grammar.fault(byte))),
         }
     }
 
     /// Nothing can be read from this place of the piece on.
-    fn fail(&mut self, at: usize, why: &'static str, piece: &mut Piece<'_>) {
+    fn fail(&mut self, at: usize, why: &'static str, piece: &mut BodyPiece<'_>) {
         self.ended = true;
         self.outline.tear(at, piece);
         self.outline.note(piece.start + at as u64, why);
+    }
+}
+
+fn why(fault: GrammarFault) -> &'static str {
+    match fault {
+        GrammarFault::Syntax => "no JSON",
+        GrammarFault::NoContainer => "neither an object nor an array",
+        GrammarFault::AfterEnd => "text after the end",
+        GrammarFault::TooDeep => "more than 100,000 levels",
     }
 }

@@ -25,49 +25,49 @@ mod class {
     pub(super) const LETTERS: u8 = 15;
     pub(super) const ALL_LETTERS: &[u8; 9] = b"aeflnrstu";
     pub(super) const LOWER_E: u8 = LETTERS + 1;
+    /// Added to the class of a colon or comma if an opening quote follows it.
+    pub(super) const PAIRED: u8 = 18;
 }
 
 /// The states between tokens, and what else a token may lead to.
 pub(crate) mod state {
+    /// Before the text.
+    pub(crate) const START: u8 = 0;
     /// A value has to follow.
-    pub(crate) const VALUE: u8 = 0;
+    pub(crate) const VALUE: u8 = 1;
     /// After `[`: a value, or the end.
-    pub(crate) const ELEMENT_OR_END: u8 = 1;
+    pub(crate) const ELEMENT_OR_END: u8 = 2;
     /// After `{`: a key, or the end.
-    pub(crate) const KEY_OR_END: u8 = 2;
+    pub(crate) const KEY_OR_END: u8 = 3;
     /// After a comma in an object.
-    pub(crate) const KEY: u8 = 3;
-    /// In a key.
-    pub(crate) const IN_KEY: u8 = 4;
-    /// After a key.
+    pub(crate) const KEY: u8 = 4;
+    /// After a key has begun: when its string is over, a colon has to follow.
     pub(crate) const COLON: u8 = 5;
-    /// In a string.
-    pub(crate) const IN_STRING: u8 = 6;
-    /// After a value.
-    pub(crate) const AFTER: u8 = 7;
-    /// After the whole text.
-    pub(crate) const DONE: u8 = 8;
+    /// After a value, or after a string has begun.
+    pub(crate) const AFTER: u8 = 6;
+    /// After the text.
+    pub(crate) const DONE: u8 = 7;
     /// In a number.
-    pub(super) const MINUS: u8 = 9;
-    pub(super) const ZERO: u8 = 10;
-    pub(super) const INTEGER: u8 = 11;
-    pub(super) const DOT: u8 = 12;
-    pub(super) const FRACTION: u8 = 13;
-    pub(super) const E: u8 = 14;
-    pub(super) const SIGN: u8 = 15;
-    pub(super) const EXPONENT: u8 = 16;
+    pub(super) const MINUS: u8 = 8;
+    pub(super) const ZERO: u8 = 9;
+    pub(super) const INTEGER: u8 = 10;
+    pub(super) const DOT: u8 = 11;
+    pub(super) const FRACTION: u8 = 12;
+    pub(super) const E: u8 = 13;
+    pub(super) const SIGN: u8 = 14;
+    pub(super) const EXPONENT: u8 = 15;
     /// In `true`, `false`, `null`: three, four and three states.
-    pub(super) const TRUE: u8 = 17;
-    pub(super) const FALSE: u8 = 20;
-    pub(super) const NULL: u8 = 24;
-    /// The number of states. What follows are no states, but steps that change the nesting or depend on it.
-    pub(super) const STATES: u8 = 27;
-    pub(crate) const OPEN_OBJECT: u8 = 27;
-    pub(crate) const OPEN_ARRAY: u8 = 28;
-    pub(crate) const CLOSE_OBJECT: u8 = 29;
-    pub(crate) const CLOSE_ARRAY: u8 = 30;
-    pub(super) const COMMA: u8 = 31;
-    pub(super) const BAD: u8 = 32;
+    pub(super) const TRUE: u8 = 16;
+    pub(super) const FALSE: u8 = 19;
+    pub(super) const NULL: u8 = 23;
+    /// From here on, no states but steps that change the nesting.
+    pub(crate) const STATES: u8 = 26;
+    pub(crate) const OPEN_OBJECT: u8 = 26;
+    pub(crate) const OPEN_ARRAY: u8 = 27;
+    pub(crate) const CLOSE_OBJECT: u8 = 28;
+    pub(crate) const CLOSE_ARRAY: u8 = 29;
+    /// No token of this kind may follow.
+    pub(crate) const BAD: u8 = 30;
 }
 
 /// The class of each byte.
@@ -110,30 +110,31 @@ const CLASSES: [u8; 256] = {
     classes
 };
 
-/// Classes are fewer, but an index below a power of two needs no check.
-const ROW: usize = 32;
+/// Set in the row of a state whose innermost container is an object.
+const IN_OBJECT: u8 = 32;
+/// There are fewer rows and columns, but an index below a power of two needs no check.
+const ROWS: usize = 64;
+const COLUMNS: usize = 32;
 
-type StateTable = [[u8; ROW]; ROW];
+type StateTable = [[u8; COLUMNS]; ROWS];
 
-/// For each state and class, what comes next.
+/// For each row and class, what comes next.
 const TABLE: StateTable = {
-    use state::*;
-    let mut table = [[BAD; ROW]; ROW];
-    let mut at = 0;
-    while at <= DONE {
-        if at != IN_KEY && at != IN_STRING {
-            table[at as usize][class::BLANK as usize] = at;
-        }
-        at += 1;
-    }
+    use state::{AFTER, COLON, FALSE, KEY, KEY_OR_END, NULL, START, TRUE, VALUE};
+    let mut table = [[state::BAD; COLUMNS]; ROWS];
+    let containers =
+        [(class::OPEN_OBJECT, state::OPEN_OBJECT), (class::OPEN_ARRAY, state::OPEN_ARRAY)];
+    set(&mut table, START, &containers);
     values(&mut table, VALUE);
-    values(&mut table, ELEMENT_OR_END);
-    set(&mut table, ELEMENT_OR_END, &[(class::CLOSE_ARRAY, CLOSE_ARRAY)]);
-    set(&mut table, KEY_OR_END, &[(class::QUOTE, IN_KEY), (class::CLOSE_OBJECT, CLOSE_OBJECT)]);
-    set(&mut table, KEY, &[(class::QUOTE, IN_KEY)]);
-    set(&mut table, IN_KEY, &[(class::QUOTE, COLON)]);
-    set(&mut table, COLON, &[(class::COLON, VALUE)]);
-    set(&mut table, IN_STRING, &[(class::QUOTE, AFTER)]);
+    values(&mut table, state::ELEMENT_OR_END);
+    both(&mut table, state::ELEMENT_OR_END, &[(class::CLOSE_ARRAY, state::CLOSE_ARRAY)]);
+    both(
+        &mut table,
+        KEY_OR_END,
+        &[(class::QUOTE, COLON), (class::CLOSE_OBJECT, state::CLOSE_OBJECT)],
+    );
+    both(&mut table, KEY, &[(class::QUOTE, COLON)]);
+    both(&mut table, COLON, &[(class::COLON, VALUE), (class::COLON + class::PAIRED, AFTER)]);
     after(&mut table, AFTER);
     numbers(&mut table);
     word(&mut table, TRUE, b"rue");
@@ -141,6 +142,12 @@ const TABLE: StateTable = {
     word(&mut table, NULL, b"ull");
     table
 };
+
+/// Sets steps in an object and in an array.
+const fn both(table: &mut StateTable, from: u8, steps: &[(u8, u8)]) {
+    set(table, from, steps);
+    set(table, from | IN_OBJECT, steps);
+}
 
 const fn set(table: &mut StateTable, from: u8, steps: &[(u8, u8)]) {
     let mut at = 0;
@@ -155,7 +162,7 @@ const fn values(table: &mut StateTable, from: u8) {
     let steps = [
         (class::OPEN_OBJECT, state::OPEN_OBJECT),
         (class::OPEN_ARRAY, state::OPEN_ARRAY),
-        (class::QUOTE, state::IN_STRING),
+        (class::QUOTE, state::AFTER),
         (class::MINUS, state::MINUS),
         (class::ZERO, state::ZERO),
         (class::DIGIT, state::INTEGER),
@@ -163,31 +170,38 @@ const fn values(table: &mut StateTable, from: u8) {
         (CLASSES[b'f' as usize], state::FALSE),
         (CLASSES[b'n' as usize], state::NULL),
     ];
-    set(table, from, &steps);
+    both(table, from, &steps);
 }
 
 /// A value is complete.
 const fn after(table: &mut StateTable, from: u8) {
-    let steps = [
-        (class::BLANK, state::AFTER),
-        (class::COMMA, state::COMMA),
+    both(table, from, &[(class::BLANK, state::AFTER)]);
+    let comma = class::COMMA + class::PAIRED;
+    let in_object = [
+        (class::COMMA, state::KEY),
+        (comma, state::COLON),
         (class::CLOSE_OBJECT, state::CLOSE_OBJECT),
+    ];
+    set(table, from | IN_OBJECT, &in_object);
+    let in_array = [
+        (class::COMMA, state::VALUE),
+        (comma, state::AFTER),
         (class::CLOSE_ARRAY, state::CLOSE_ARRAY),
     ];
-    set(table, from, &steps);
+    set(table, from, &in_array);
 }
 
 const fn numbers(table: &mut StateTable) {
     use state::{DOT, E, EXPONENT, FRACTION, INTEGER, MINUS, SIGN, ZERO};
     let dot_or_e = [(class::DOT, DOT), (class::LOWER_E, E), (class::UPPER_E, E)];
-    set(table, MINUS, &[(class::ZERO, ZERO), (class::DIGIT, INTEGER)]);
-    set(table, ZERO, &dot_or_e);
+    both(table, MINUS, &[(class::ZERO, ZERO), (class::DIGIT, INTEGER)]);
+    both(table, ZERO, &dot_or_e);
     digits(table, INTEGER, INTEGER);
-    set(table, INTEGER, &dot_or_e);
+    both(table, INTEGER, &dot_or_e);
     digits(table, DOT, FRACTION);
     digits(table, FRACTION, FRACTION);
-    set(table, FRACTION, &[(class::LOWER_E, E), (class::UPPER_E, E)]);
-    set(table, E, &[(class::MINUS, SIGN), (class::PLUS, SIGN)]);
+    both(table, FRACTION, &[(class::LOWER_E, E), (class::UPPER_E, E)]);
+    both(table, E, &[(class::MINUS, SIGN), (class::PLUS, SIGN)]);
     digits(table, E, EXPONENT);
     digits(table, SIGN, EXPONENT);
     digits(table, EXPONENT, EXPONENT);
@@ -198,7 +212,7 @@ const fn numbers(table: &mut StateTable) {
 }
 
 const fn digits(table: &mut StateTable, from: u8, to: u8) {
-    set(table, from, &[(class::ZERO, to), (class::DIGIT, to)]);
+    both(table, from, &[(class::ZERO, to), (class::DIGIT, to)]);
 }
 
 /// The letters of `true`, `false` or `null` after the first one.
@@ -206,31 +220,22 @@ const fn word(table: &mut StateTable, first: u8, rest: &[u8]) {
     let (mut at, mut from) = (0, first);
     while at < rest.len() {
         let to = if at + 1 == rest.len() { state::AFTER } else { from + 1 };
-        set(table, from, &[(CLASSES[rest[at] as usize], to)]);
+        both(table, from, &[(CLASSES[rest[at] as usize], to)]);
         (at, from) = (at + 1, from + 1);
     }
 }
 
-/// Where a text stands in the grammar.
+/// Where a text stands in the grammar. The text is one object or array.
 #[derive(Debug, Default)]
 pub(crate) struct Grammar {
-    /// Of [`state`].
-    state: u8,
+    /// The row of [`TABLE`]: the state, and whether the innermost container is an object.
+    row: u8,
     /// How many objects and arrays are open.
     depth: usize,
-    /// One bit for each open object or array: 1 for an object. Bits from `depth` on have no meaning.
-    objects: Vec<u64>,
-}
-
-/// What a token did.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct GrammarStep {
-    /// The state before, of [`state`].
-    pub(crate) from: u8,
-    /// The state after it, or one of the steps of [`state`] that open or close.
-    pub(crate) to: u8,
-    /// How many objects and arrays are open around the token. A bracket counts as outside of what it encloses.
-    pub(crate) depth: usize,
+    /// One bit for each of the innermost containers, as many as fill the last word: 1 for an object.
+    innermost: u64,
+    /// The containers around them, 64 a word.
+    outer: Vec<u64>,
 }
 
 /// Why a token has no place.
@@ -238,67 +243,94 @@ pub(crate) struct GrammarStep {
 pub(crate) enum GrammarFault {
     /// The text is no JSON.
     Syntax,
-    /// More levels than [`DEEPEST`].
+    /// It is neither an object nor an array.
+    NoContainer,
+    /// Something follows the object or array.
+    AfterEnd,
+    /// It has more levels than [`DEEPEST`].
     TooDeep,
+}
+
+/// What a row and a token lead to: a state, or a step of [`state`].
+#[inline]
+pub(crate) fn next(row: u8, byte: u8, paired: bool) -> u8 {
+    let class = CLASSES[usize::from(byte)] + class::PAIRED * u8::from(paired);
+    TABLE[usize::from(row) % ROWS][usize::from(class) % COLUMNS]
+}
+
+/// The state of a row.
+#[inline]
+pub(crate) fn state_of(row: u8) -> u8 {
+    row & !IN_OBJECT
+}
+
+/// The row of a state within the same container.
+#[inline]
+pub(crate) fn same_container(row: u8, state: u8) -> u8 {
+    row & IN_OBJECT | state
 }
 
 impl Grammar {
     /// Whether the text is complete.
     pub(crate) fn is_done(&self) -> bool {
-        self.state == state::DONE
+        self.row == state::DONE
     }
 
-    /// Takes the next token.
+    /// Where the text stands, for [`next`].
     #[inline]
-    pub(crate) fn step(&mut self, byte: u8) -> Result<GrammarStep, GrammarFault> {
-        let from = self.state;
-        let to = TABLE[usize::from(from) % ROW][usize::from(CLASSES[usize::from(byte)]) % ROW];
-        if to < state::STATES {
-            self.state = to;
-            return Ok(GrammarStep { from, to, depth: self.depth });
+    pub(crate) fn row(&self) -> u8 {
+        self.row
+    }
+
+    /// The caller has followed the states to this row.
+    #[inline]
+    pub(crate) fn set_row(&mut self, row: u8) {
+        self.row = row;
+    }
+
+    /// How many objects and arrays are open.
+    #[inline]
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Why no token of this kind may follow.
+    pub(crate) fn fault(&self, byte: u8) -> GrammarFault {
+        let value = || next(state::VALUE, byte, false) != state::BAD;
+        match self.row {
+            state::START if value() => GrammarFault::NoContainer,
+            state::DONE => GrammarFault::AfterEnd,
+            _ => GrammarFault::Syntax,
         }
-        match to {
-            state::COMMA => {
-                self.state = if self.in_object() { state::KEY } else { state::VALUE };
-                return Ok(GrammarStep { from, to: self.state, depth: self.depth });
-            }
-            state::OPEN_OBJECT => self.open(true)?,
-            state::OPEN_ARRAY => self.open(false)?,
-            state::CLOSE_OBJECT if self.in_object() => self.close(),
-            state::CLOSE_ARRAY if !self.in_object() => self.close(),
-            _ => return Err(GrammarFault::Syntax),
-        }
-        let depth = if to <= state::OPEN_ARRAY { self.depth - 1 } else { self.depth };
-        Ok(GrammarStep { from, to, depth })
     }
 
-    /// Whether the innermost open container is an object.
+    /// An object or array begins.
     #[inline]
-    fn in_object(&self) -> bool {
-        let Some(bit) = self.depth.checked_sub(1) else { return false };
-        self.objects.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
-    }
-
-    #[inline]
-    fn open(&mut self, object: bool) -> Result<(), GrammarFault> {
+    pub(crate) fn open(&mut self, object: bool) -> Result<(), GrammarFault> {
         if self.depth == DEEPEST {
             return Err(GrammarFault::TooDeep);
         }
-        let (word, bit) = (self.depth / 64, self.depth % 64);
-        if word == self.objects.len() {
-            self.objects.push(0);
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.outer.push(self.innermost);
         }
-        if let Some(word) = self.objects.get_mut(word) {
-            *word = *word & !(1 << bit) | u64::from(object) << bit;
-        }
+        self.innermost = self.innermost << 1 | u64::from(object);
         self.depth += 1;
-        self.state = if object { state::KEY_OR_END } else { state::ELEMENT_OR_END };
+        self.row = if object { IN_OBJECT | state::KEY_OR_END } else { state::ELEMENT_OR_END };
         Ok(())
     }
 
+    /// The innermost object or array ends.
     #[inline]
-    fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.depth = self.depth.saturating_sub(1);
-        self.state = if self.depth == 0 { state::DONE } else { state::AFTER };
+        self.innermost >>= 1;
+        if self.depth == 0 {
+            self.row = state::DONE;
+            return;
+        }
+        if self.depth.is_multiple_of(64) {
+            self.innermost = self.outer.pop().unwrap_or_default();
+        }
+        self.row = if self.innermost & 1 == 1 { IN_OBJECT } else { 0 } | state::AFTER;
     }
 }

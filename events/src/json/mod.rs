@@ -14,8 +14,10 @@ mod tokens;
 mod unescape;
 mod walk;
 
-pub(crate) use grammar::{Grammar, GrammarFault, GrammarStep, state};
-pub(crate) use tokens::{BLOCK, ByteKinds, TokenWalk, byte_kinds};
+#[cfg(test)]
+pub(crate) use grammar::DEEPEST;
+pub(crate) use grammar::{Grammar, GrammarFault, next, same_container, state, state_of};
+pub(crate) use tokens::{BLOCK, BlockTokens, ByteKinds, TokenWalk, byte_kinds};
 
 pub use escape::{escape, escape_go, escape_like_server, escaped};
 pub use unescape::{unescape, unescape_bytes, unescape_go};

@@ -1,9 +1,9 @@
 //! Finds the tokens of JSON that arrives in pieces, 64 bytes at a time, and leaves out what is inside strings.
 //!
 //! A token is a byte that the grammar has to look at (`grammar.rs`): each byte outside of strings that is not blank, the
-//! quotes around strings, and the first blank of a run, since it ends a number. The bytes of a string are checked here:
-//! control characters and unknown escapes are no JSON. Broken UTF-8 and lone surrogates are accepted, as the API
-//! server's audit log may hold them.
+//! opening quotes of strings, and a blank that ends a number. A colon or comma and the quote that follows it directly
+//! are one token. The bytes of a string are checked here: control characters and unknown escapes are no JSON. Broken
+//! UTF-8 and lone surrogates are accepted, as the API server's audit log may hold them.
 
 use std::sync::LazyLock;
 
@@ -23,6 +23,10 @@ static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
 pub(crate) struct ByteKinds {
     quotes: u64,
     backslashes: u64,
+    /// Colons and commas.
+    separators: u64,
+    /// Braces and brackets.
+    brackets: u64,
     /// Space, tab, line feed, carriage return.
     blanks: u64,
     /// Below U+0020.
@@ -55,9 +59,15 @@ fn kinds_with(level: Level, bytes: &[u8], kinds: &mut [ByteKinds]) {
 fn kinds_of<S: Simd>(simd: S, block: &[u8; BLOCK]) -> ByteKinds {
     let bytes = u8x64::from_slice(simd, block);
     let is = |byte| bytes.simd_eq(u8x64::splat(simd, byte));
+    // `[` and `{`, `]` and `}` differ in this bit only, and no other byte becomes one of them by it.
+    let folded = bytes | 0x20;
     ByteKinds {
         quotes: is(b'"').to_bitmask(),
         backslashes: is(b'\\').to_bitmask(),
+        separators: (is(b',') | is(b':')).to_bitmask(),
+        brackets: (folded.simd_eq(u8x64::splat(simd, b'{'))
+            | folded.simd_eq(u8x64::splat(simd, b'}')))
+        .to_bitmask(),
         blanks: (is(b' ') | is(b'\n') | is(b'\t') | is(b'\r')).to_bitmask(),
         controls: bytes.simd_lt(u8x64::splat(simd, b' ')).to_bitmask(),
     }
@@ -69,14 +79,22 @@ pub(crate) struct TokenWalk {
     quoted: QuoteWalk,
     /// A bit for each of the next bytes that has to be a hexadecimal digit.
     digits: u64,
-    /// 1 if the last byte was blank and outside of strings.
-    blank: u64,
+    /// 1 if the last byte may have been part of a number.
+    scalar: u64,
 }
 
-/// What is found in a block.
+/// What is found in a block: one bit for each byte, as far as the strings are valid.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BlockTokens {
-    /// One bit for each token, as far as the strings are valid.
     pub(crate) tokens: u64,
+    /// The tokens that are a colon or comma and the quote after it.
+    pub(crate) paired: u64,
+    /// The quotes that begin or end a string.
+    pub(crate) quotes: u64,
+    /// The blanks between tokens.
+    pub(crate) blanks: u64,
+    /// Backslashes anywhere.
+    pub(crate) backslashes: u64,
     /// The first byte of a string that is no JSON.
     pub(crate) bad: Option<usize>,
 }
@@ -91,18 +109,31 @@ impl TokenWalk {
             self.quoted.step_short(kinds.quotes, kinds.backslashes, length);
         let outside = !(string | quotes) & mine;
         let blanks = kinds.blanks & outside;
-        let first_blanks = blanks & !(blanks << 1 | self.blank);
-        self.blank = blanks >> (length - 1);
-        let tokens = quotes | (outside & !blanks) | first_blanks;
+        let scalar = outside & !(blanks | kinds.separators | kinds.brackets);
+        let ends = blanks & (scalar << 1 | self.scalar);
+        self.scalar = scalar >> (length - 1);
+        let opening = quotes & string;
+        let paired = kinds.separators & outside & opening >> 1;
+        let mut found = BlockTokens {
+            tokens: (opening & !(paired << 1)) | (outside & !blanks) | ends,
+            paired,
+            quotes,
+            blanks,
+            backslashes: kinds.backslashes,
+            bad: None,
+        };
         let mut bad = kinds.controls & string;
         if escaped & mine | self.digits != 0 {
             bad |= self.bad_escapes(block, escaped & string & mine);
         }
-        if bad == 0 {
-            return BlockTokens { tokens, bad: None };
+        if bad != 0 {
+            let first = bad.trailing_zeros();
+            let before = (1 << first) - 1;
+            found.bad = Some(first as usize);
+            found.tokens &= before;
+            found.quotes &= before;
         }
-        let first = bad.trailing_zeros();
-        BlockTokens { tokens: tokens & ((1 << first) - 1), bad: Some(first as usize) }
+        found
     }
 
     /// The escaped bytes that no escape has, and those after `\u` that are no hexadecimal digits.

@@ -7,17 +7,10 @@
 //! second only.
 
 use super::item::OpenItem;
-use super::short_text::ShortText;
-use super::{DECIDED_AFTER, SplitBody, UnreadableBody};
-use crate::json::{GrammarStep, is_key, state};
-
-/// A piece of the body, and where its lines go.
-pub(super) struct Piece<'a> {
-    pub(super) bytes: &'a [u8],
-    /// Place of its first byte in the body.
-    pub(super) start: u64,
-    pub(super) lines: &'a mut Vec<u8>,
-}
+use super::piece::BodyPiece;
+use super::short_text::{ShortText, short};
+use super::{SplitBody, UnreadableBody};
+use crate::json::{is_key, state};
 
 /// What encloses the next token, as far as it matters.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -45,40 +38,68 @@ enum ListMember {
     Other,
 }
 
+/// Which tokens the outline wants to see, besides brackets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Watch {
+    Nothing,
+    Keys,
+    Everything,
+}
+
+impl Watch {
+    /// Whether it wants to see the token that leads to this state.
+    #[inline]
+    pub(super) fn stops(self, to: u8) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Keys => to == state::COLON,
+            Self::Everything => true,
+        }
+    }
+}
+
 /// Where the walk through the body is.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
-    /// Tokens at this depth and above are of interest.
-    pub(super) watched: usize,
     /// What was found.
     pub(super) split: SplitBody,
+    /// Tokens within more containers than this are of no interest.
+    watched: usize,
     place: Place,
     /// 1 if the body is an array.
     base: usize,
     /// Whether the item is one of a list.
     listed: bool,
     item: OpenItem,
-    /// Whether the bytes of an item are being copied, and from where in this piece, unless blanks are skipped.
-    copying: bool,
-    run: Option<usize>,
+    /// The last key at a place that matters.
     member: ListMember,
     text: ShortText,
-    /// `apiVersion` of the list, as written.
+    /// `apiVersion` of the list, as written; empty if it has none, or one that is too long.
     version: Vec<u8>,
 }
 
 impl Outline {
     /// Whether an item is open.
+    #[inline]
     pub(super) fn is_in_item(&self) -> bool {
         self.place == Place::Item
     }
 
-    /// The piece ends.
-    pub(super) fn pause(&mut self, piece: &mut Piece<'_>) {
-        self.text.pause(piece.bytes);
-        if self.run.is_some() {
-            self.copy_until(piece.bytes.len(), piece);
-            self.run = Some(0);
+    /// Whether a bracket at this depth is of interest. A bracket is outside of what it encloses.
+    #[inline]
+    pub(super) fn watches(&self, depth: usize) -> bool {
+        depth <= self.watched
+    }
+
+    /// What is of interest within this many containers.
+    #[inline]
+    pub(super) fn watch(&self, depth: usize) -> Watch {
+        if depth > self.watched {
+            Watch::Nothing
+        } else if self.is_in_item() && !self.item.maybe_list {
+            Watch::Keys
+        } else {
+            Watch::Everything
         }
     }
 
@@ -87,202 +108,209 @@ impl Outline {
         self.split.unreadable.get_or_insert(UnreadableBody { at, why });
     }
 
-    /// Looks at a token for the sake of copying: blanks are left out.
+    /// A block begins.
     #[inline]
-    pub(super) fn copy(&mut self, byte: u8, at: usize, piece: &mut Piece<'_>) {
-        if !self.copying {
-            return;
-        }
-        if matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
-            self.copy_until(at, piece);
-            self.run = None;
-        } else if self.run.is_none() {
-            self.run = Some(at);
+    pub(super) fn begin_block(&mut self, piece: &mut BodyPiece<'_>) {
+        if self.text.is_open() && piece.found.quotes != 0 {
+            let quote = piece.block + piece.found.quotes.trailing_zeros() as usize;
+            let text = self.text.end(piece.bytes, quote);
+            self.text_ends(self.text.key, text.as_deref(), quote, piece);
         }
     }
 
-    /// Copies the bytes before `at`.
+    /// The block ends.
     #[inline]
-    fn copy_until(&mut self, at: usize, piece: &mut Piece<'_>) {
-        if let Some(run) = &mut self.run {
-            self.item.put(piece.bytes.get(*run..at).unwrap_or_default(), piece.lines);
-            *run = at;
+    pub(super) fn end_block(&mut self, length: usize, piece: &mut BodyPiece<'_>) {
+        if self.is_in_item() {
+            let end = piece.block + length;
+            self.item.end_block(end, piece);
+            self.check_length(end, piece);
         }
     }
 
-    /// Decides about the item if it is long. `at` is a place in the piece.
+    /// The piece ends.
+    pub(super) fn end_piece(&mut self, piece: &mut BodyPiece<'_>) {
+        self.text.end_piece(piece.bytes);
+        if self.is_in_item() {
+            self.item.end_piece(piece);
+        }
+    }
+
+    /// Decides about the item if it is long.
     #[inline]
-    pub(super) fn check_length(&mut self, at: usize, piece: &mut Piece<'_>) {
-        if self.copying
-            && !self.item.decided
-            && piece.start + at as u64 - self.item.start > DECIDED_AFTER
-        {
+    fn check_length(&mut self, at: usize, piece: &mut BodyPiece<'_>) {
+        if self.item.is_long(at, piece) {
             self.decide(at, piece);
         }
     }
 
-    fn decide(&mut self, at: usize, piece: &mut Piece<'_>) {
-        self.copy_until(at, piece);
-        self.item.maybe_list = false;
-        self.item.decide(&self.version, piece.lines);
+    fn decide(&mut self, at: usize, piece: &mut BodyPiece<'_>) {
+        self.item.decide(&self.version, at, piece);
         self.watched = self.inside() - 1;
         self.text.abandon();
     }
 
-    /// The depth inside of the item's braces.
+    fn decide_if_known(&mut self, at: usize, piece: &mut BodyPiece<'_>) {
+        if !self.item.maybe_list && self.item.kind && self.item.version {
+            self.decide(at, piece);
+        }
+    }
+
+    /// How many containers are open within the item.
     fn inside(&self) -> usize {
         self.base + if self.listed { 3 } else { 1 }
     }
 
-    /// Takes a token that is not below [`Self::watched`].
-    pub(super) fn step(
+    /// Takes a token that is no bracket, where [`Self::watch`] wants it. `from` and `to` are the states around it, and
+    /// `quote` is the place in the block of its quote if it has one.
+    #[inline]
+    pub(super) fn token(
         &mut self,
-        step: GrammarStep,
-        byte: u8,
-        at: usize,
-        piece: &mut Piece<'_>,
-    ) -> Result<(), &'static str> {
-        if self.is_in_item() {
-            self.check_length(at, piece);
-        }
-        match step.to {
-            state::CLOSE_OBJECT | state::CLOSE_ARRAY => self.close(step.depth, at, piece),
-            state::IN_KEY => self.text.begin(at),
-            state::COLON if step.from == state::IN_KEY => self.key(at, piece),
-            state::AFTER if step.from == state::IN_STRING => self.string(at, piece),
-            _ if matches!(step.from, state::VALUE | state::ELEMENT_OR_END) => {
-                if step.to != step.from {
-                    return self.value(byte, at, piece);
-                }
+        [from, to]: [u8; 2],
+        quote: Option<usize>,
+        bit: usize,
+        piece: &mut BodyPiece<'_>,
+    ) {
+        match quote {
+            Some(quote) if to == state::COLON => self.text_begins(true, quote, piece),
+            Some(quote) => self.value(b'"', quote, piece),
+            None if matches!(from, state::VALUE | state::ELEMENT_OR_END) => {
+                self.value(piece.bytes[piece.block + bit], bit, piece);
             }
-            _ => {}
+            None => {}
         }
-        Ok(())
+    }
+
+    /// A key begins, or a value that matters.
+    #[inline]
+    fn text_begins(&mut self, key: bool, bit: usize, piece: &mut BodyPiece<'_>) {
+        let from = piece.block + bit;
+        let Some(quote) = piece.closing_quote(bit) else { return self.text.begin(key, from) };
+        let text = piece.bytes.get(from + 1..quote).and_then(short);
+        self.text_ends(key, text, quote, piece);
+    }
+
+    /// A key ends, or a value that matters; its closing quote is at `quote`. A text that is too long is `None`.
+    #[inline]
+    fn text_ends(
+        &mut self,
+        key: bool,
+        text: Option<&[u8]>,
+        quote: usize,
+        piece: &mut BodyPiece<'_>,
+    ) {
+        if key {
+            self.member = match text {
+                Some(b"kind") => ListMember::Kind,
+                Some(b"apiVersion") => ListMember::Version,
+                Some(b"items") => ListMember::Items,
+                Some(text) if text.contains(&b'\\') => ListMember::escaped(text),
+                _ => ListMember::Other,
+            };
+            if self.member == ListMember::Other {
+                return;
+            }
+        }
+        if self.is_in_item() {
+            self.check_length(quote, piece);
+        }
+        match (self.place, self.member) {
+            (Place::Item, ListMember::Kind) if key => self.item.kind = true,
+            (Place::Item, ListMember::Version) if key => self.item.version = true,
+            (Place::Item | Place::List, ListMember::Version) => {
+                self.version.clear();
+                self.version.extend_from_slice(text.unwrap_or_default());
+            }
+            (Place::Item, ListMember::Kind) if self.item.maybe_list => match text {
+                Some(b"") => {}
+                Some(text) if is_key(text, "EventList") => return self.become_list(),
+                _ => self.item.maybe_list = false,
+            },
+            _ => return,
+        }
+        self.decide_if_known(quote, piece);
     }
 
     /// A value begins.
-    fn value(&mut self, byte: u8, at: usize, piece: &mut Piece<'_>) -> Result<(), &'static str> {
-        match self.place {
-            Place::Body => match byte {
-                b'{' => self.open(false, at, piece),
-                b'[' => (self.place, self.base, self.watched) = (Place::Array, 1, 1),
-                _ => return Err("neither an object nor an array"),
-            },
-            Place::Array | Place::Items if byte == b'{' => {
-                self.open(self.place == Place::Items, at, piece);
+    pub(super) fn value(&mut self, byte: u8, bit: usize, piece: &mut BodyPiece<'_>) {
+        let at = piece.block + bit;
+        match (self.place, byte) {
+            (Place::Body, b'[') => (self.place, self.base, self.watched) = (Place::Array, 1, 1),
+            (Place::Body | Place::Array | Place::Items, b'{') => self.open(at, piece),
+            (Place::Body, _) => {}
+            (Place::Array | Place::Items, _) => {
+                self.note(piece.in_body(at), "an element is no object");
             }
-            Place::Array | Place::Items => {
-                self.note(piece.start + at as u64, "an element is no object");
+            (Place::List, _) => self.value_of_list(byte, bit, piece),
+            (Place::Item, _) if self.item.maybe_list => {
+                self.check_length(at, piece);
+                self.value_of_maybe_list(byte, bit, piece);
             }
-            Place::List => match (self.member, byte) {
-                (ListMember::Items, b'[') => self.enter_items(),
-                (ListMember::Items, b'n') => {}
-                (ListMember::Items, _) => {
-                    self.note(piece.start + at as u64, "`items` is no array");
-                }
-                (ListMember::Version, b'"') => self.text.begin(at),
-                _ => {}
-            },
-            Place::Item if self.item.maybe_list => match (self.member, byte) {
-                (ListMember::Items, b'[') => {
-                    self.become_list();
-                    self.enter_items();
-                }
-                (ListMember::Items, b'n') => self.become_list(),
-                (ListMember::Items, _) => {
-                    self.item.maybe_list = false;
-                    self.decide_if_known(at, piece);
-                }
-                (ListMember::Kind | ListMember::Version, b'"') => self.text.begin(at),
-                _ => {}
-            },
-            Place::Item => {}
+            (Place::Item, _) => {}
         }
-        Ok(())
+    }
+
+    fn value_of_list(&mut self, byte: u8, bit: usize, piece: &mut BodyPiece<'_>) {
+        match (self.member, byte) {
+            (ListMember::Items, b'[') => self.enter_items(),
+            (ListMember::Items, b'n') => {}
+            (ListMember::Items, _) => {
+                self.note(piece.in_body(piece.block + bit), "`items` is no array");
+            }
+            (ListMember::Version, b'"') => self.text_begins(false, bit, piece),
+            _ => {}
+        }
+    }
+
+    fn value_of_maybe_list(&mut self, byte: u8, bit: usize, piece: &mut BodyPiece<'_>) {
+        if !self.item.maybe_list {
+            return;
+        }
+        match (self.member, byte) {
+            (ListMember::Items, b'[') => {
+                self.become_list();
+                self.enter_items();
+            }
+            (ListMember::Items, b'n') => self.become_list(),
+            (ListMember::Items, _) => {
+                self.item.maybe_list = false;
+                self.decide_if_known(piece.block + bit, piece);
+            }
+            (ListMember::Kind | ListMember::Version, b'"') => self.text_begins(false, bit, piece),
+            _ => {}
+        }
     }
 
     /// An object begins that is an event, or may be one.
-    fn open(&mut self, listed: bool, at: usize, piece: &Piece<'_>) {
-        if !listed {
+    fn open(&mut self, at: usize, piece: &BodyPiece<'_>) {
+        self.listed = self.place == Place::Items;
+        if !self.listed {
             self.version.clear();
         }
-        self.item.begin(piece.start + at as u64, !listed);
-        (self.place, self.listed, self.copying, self.run) = (Place::Item, listed, true, Some(at));
+        self.item.begin(!self.listed, at, piece);
+        self.place = Place::Item;
         self.watched = self.inside();
     }
 
     fn become_list(&mut self) {
-        (self.place, self.copying, self.run) = (Place::List, false, None);
+        self.place = Place::List;
     }
 
     fn enter_items(&mut self) {
         (self.place, self.watched) = (Place::Items, self.base + 2);
     }
 
-    /// A key ends.
-    fn key(&mut self, at: usize, piece: &mut Piece<'_>) {
-        let text = self.text.end(piece.bytes, at);
-        let is = |name| text.is_some_and(|text| is_key(text, name));
-        self.member = if is("kind") {
-            ListMember::Kind
-        } else if is("apiVersion") {
-            ListMember::Version
-        } else if is("items") {
-            ListMember::Items
-        } else {
-            ListMember::Other
-        };
-        if self.place == Place::Item {
-            self.item.kind |= self.member == ListMember::Kind;
-            self.item.version |= self.member == ListMember::Version;
-            self.decide_if_known(at, piece);
-        }
-    }
-
-    fn decide_if_known(&mut self, at: usize, piece: &mut Piece<'_>) {
-        if !self.item.maybe_list && self.item.kind && self.item.version {
-            self.decide(at, piece);
-        }
-    }
-
-    /// A string ends that is a value.
-    fn string(&mut self, at: usize, piece: &mut Piece<'_>) {
-        let text = self.text.end(piece.bytes, at);
-        match (self.place, self.member) {
-            (Place::List | Place::Item, ListMember::Version) => {
-                self.version.clear();
-                self.version.extend_from_slice(text.unwrap_or_default());
-            }
-            (Place::Item, ListMember::Kind) if self.item.maybe_list => {
-                let list = text.is_some_and(|text| is_key(text, "EventList"));
-                let unnamed = text == Some(b"");
-                if list {
-                    self.become_list();
-                } else if !unnamed {
-                    self.item.maybe_list = false;
-                    self.decide_if_known(at, piece);
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// A container ends; `depth` is that outside of it.
-    fn close(&mut self, depth: usize, at: usize, piece: &mut Piece<'_>) {
+    pub(super) fn close(&mut self, depth: usize, bit: usize, piece: &mut BodyPiece<'_>) {
         match self.place {
             Place::Item if depth + 1 == self.inside() => {
-                self.decide(at + 1, piece);
-                self.item.end(piece.lines);
+                self.decide(piece.block + bit + 1, piece);
+                piece.lines.push(b'\n');
                 self.split.events += 1;
-                (self.copying, self.run) = (false, None);
-                if self.listed {
-                    self.enter_items();
-                } else {
-                    self.leave();
-                }
+                if self.listed { self.enter_items() } else { self.leave() }
             }
             Place::Items if depth == self.base + 1 => {
-                (self.place, self.watched) = (Place::List, self.base + 1);
+                (self.place, self.watched) = (Place::List, depth);
             }
             Place::List if depth == self.base => self.leave(),
             _ => {}
@@ -296,11 +324,22 @@ impl Outline {
     }
 
     /// The item that is open ends at a fault.
-    pub(super) fn tear(&mut self, at: usize, piece: &mut Piece<'_>) {
+    pub(super) fn tear(&mut self, at: usize, piece: &mut BodyPiece<'_>) {
         if self.is_in_item() {
             self.decide(at, piece);
             self.item.tear(piece.lines);
-            self.copying = false;
+        }
+    }
+}
+
+impl ListMember {
+    /// The member whose key is written with escapes.
+    fn escaped(key: &[u8]) -> Self {
+        match crate::json::unescape(key).as_ref() {
+            "kind" => Self::Kind,
+            "apiVersion" => Self::Version,
+            "items" => Self::Items,
+            _ => Self::Other,
         }
     }
 }

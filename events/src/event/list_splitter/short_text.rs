@@ -1,23 +1,30 @@
-//! Keeps the text of a key or of a short value while it arrives in pieces.
+//! Keeps the text of a key or of a short value while it arrives in blocks and pieces.
 
 /// Longest text that is kept, in bytes as written. The longest name that is asked for has ten letters, and sixty bytes
 /// if each is an escape.
 const LONGEST: usize = 64;
 
-/// The inside of a string that may have begun in an earlier piece.
+/// The inside of a string that has begun in an earlier block.
 #[derive(Debug, Default)]
 pub(super) struct ShortText {
+    /// Whether it is a key.
+    pub(super) key: bool,
     /// From earlier pieces; at most one byte more than [`LONGEST`].
     earlier: Vec<u8>,
     /// Where the rest begins in this piece, if a text is being kept.
     from: Option<usize>,
 }
 
+/// A text as written, unless it is longer than a name can be.
+pub(super) fn short(text: &[u8]) -> Option<&[u8]> {
+    (text.len() <= LONGEST).then_some(text)
+}
+
 impl ShortText {
-    /// Begins a text; its opening quote is at `quote`.
-    pub(super) fn begin(&mut self, quote: usize) {
+    /// Begins a text behind the opening quote.
+    pub(super) fn begin(&mut self, key: bool, quote: usize) {
         self.earlier.clear();
-        self.from = Some(quote + 1);
+        (self.key, self.from) = (key, Some(quote + 1));
     }
 
     /// Drops the text.
@@ -25,8 +32,14 @@ impl ShortText {
         self.from = None;
     }
 
+    /// Whether a text is being kept.
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        self.from.is_some()
+    }
+
     /// Takes the text over to the next piece.
-    pub(super) fn pause(&mut self, bytes: &[u8]) {
+    pub(super) fn end_piece(&mut self, bytes: &[u8]) {
         if let Some(from) = &mut self.from {
             let rest = bytes.get(*from..).unwrap_or_default();
             let room = (LONGEST + 1).saturating_sub(self.earlier.len());
@@ -35,16 +48,10 @@ impl ShortText {
         }
     }
 
-    /// Ends the text before its closing quote; `None` if none was begun or it is too long.
-    pub(super) fn end<'a>(&'a mut self, bytes: &'a [u8], quote: usize) -> Option<&'a [u8]> {
+    /// Ends the text before its closing quote, and hands it out if it is short.
+    pub(super) fn end(&mut self, bytes: &[u8], quote: usize) -> Option<Vec<u8>> {
         let rest = bytes.get(self.from.take()?..quote)?;
-        if self.earlier.is_empty() {
-            return (rest.len() <= LONGEST).then_some(rest);
-        }
-        if self.earlier.len() + rest.len() > LONGEST {
-            return None;
-        }
-        self.earlier.extend_from_slice(rest);
-        Some(&self.earlier)
+        let length = self.earlier.len() + rest.len();
+        (length <= LONGEST).then(|| [&self.earlier, rest].concat())
     }
 }
