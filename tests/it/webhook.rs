@@ -76,7 +76,8 @@ impl Receiver {
 
     /// The files of the spool.
     fn spool(&self) -> Vec<String> {
-        kit::listing(&self.agent.state_dir().join("spool/hook"))
+        let entries = fs::read_dir(self.agent.state_dir().join("spool/hook")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 }
 

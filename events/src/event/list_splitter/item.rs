@@ -6,7 +6,7 @@ use crate::json::BLOCK;
 
 /// An object is decided from what its first bytes hold: whether it is a list, and which of `kind` and `apiVersion` it
 /// lacks. Later members do not count. In bytes of the body.
-pub(super) const DECIDED_AFTER: u64 = 1 << 20;
+pub(super) const DECIDED_AFTER: u64 = 1 << 16;
 
 /// The version of events for which the body names none.
 const VERSION: &[u8] = b"audit.k8s.io/v1";

@@ -82,7 +82,7 @@ pub(super) fn slowly(body: &[u8]) -> SplitFound {
 }
 
 const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
-const DECIDED_AFTER: usize = 1 << 20;
+const DECIDED_AFTER: usize = 1 << 16;
 const LONGEST_NAME: usize = 64;
 const VERSION: &[u8] = b"audit.k8s.io/v1";
 
