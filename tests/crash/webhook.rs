@@ -59,7 +59,6 @@ impl Hook {
         state.clock = Some(Box::new(move || lines(&notes)));
         drop(state);
         let hook = Self { dir, port: kit::free_port(), store, answered: Mutex::new(answered) };
-        fs::create_dir_all(hook.path("archive")).unwrap();
         fs::write(hook.path("auditrail.toml"), hook.config()).unwrap();
         hook
     }
@@ -96,6 +95,15 @@ impl Hook {
     /// Runs the agent until everything is delivered, or until it is killed at this point; the senders go on meanwhile.
     /// Returns whether it was killed.
     fn run(&self, end_at: Option<usize>) -> bool {
+        let killed = self.run_once(end_at);
+        if !killed && !self.is_delivered() {
+            // After a power cut the file is first cut back, and it was complete before: the signal came too early.
+            assert!(!self.run_once(None));
+        }
+        killed
+    }
+
+    fn run_once(&self, end_at: Option<usize>) -> bool {
         let mut agent = self.start(end_at);
         let over = AtomicBool::new(false);
         let killed = thread::scope(|scope| {
@@ -117,7 +125,9 @@ impl Hook {
                     over.store(true, Ordering::Relaxed);
                     panic!("it does not end, told: {told}{}", self.explain());
                 }
-                if !told && self.is_delivered() {
+                // Once it listens, it takes signals.
+                let listens = || TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+                if !told && self.is_delivered() && listens() {
                     agent.signal(Signal::TERM);
                     told = true;
                 }

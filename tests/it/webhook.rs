@@ -37,7 +37,13 @@ struct Receiver {
 impl Receiver {
     /// `more` are further keys of the input. Events go to the file `out`.
     fn start(more: &str, out: &Path) -> Self {
+        Self::start_in(more, out, |_| ())
+    }
+
+    /// The same after something was done to its directory.
+    fn start_in(more: &str, out: &Path, before: impl Fn(&Path)) -> Self {
         let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+        before(dir.path());
         let out = dir.path().join(out);
         let input =
             format!("[inputs.hook]\ntype = \"webhook\"\nlisten = \"127.0.0.1:{port}\"\n{more}\n");
@@ -281,9 +287,11 @@ fn ten_kills_under_load_lose_nothing_that_was_answered_and_double_nothing() {
 
 #[test]
 fn a_full_spool_refuses_at_once_and_loses_nothing_that_it_has_taken() {
-    // The file output cannot write before this directory exists.
+    // The file output cannot write while a file has the name of its directory.
     let out = Path::new("later/out.ndjson");
-    let receiver = Receiver::start("spool = { max_bytes = \"1MiB\", min_free = \"1MiB\" }", out);
+    let more = "spool = { max_bytes = \"1MiB\", min_free = \"1MiB\" }";
+    let receiver =
+        Receiver::start_in(more, out, |dir| fs::write(dir.join("later"), "in the way").unwrap());
     let mut taken = 0;
     let refused = loop {
         let events: Vec<_> = (0..20).map(|one| event(taken * 20 + one, 1000)).collect();
@@ -299,7 +307,7 @@ fn a_full_spool_refuses_at_once_and_loses_nothing_that_it_has_taken() {
     assert!(!refused.head.to_lowercase().contains("content-type"), "{}", refused.head);
     let readyz = receiver.agent.wait_readyz(503, SOON);
     assert!(readyz.contains("spool.max_bytes"), "{readyz}");
-    fs::create_dir(receiver.dir.path().join("later")).unwrap();
+    fs::remove_file(receiver.dir.path().join("later")).unwrap();
     assert_eq!(numbers(&receiver.wait_delivered(taken * 20)), (0..taken * 20).collect::<Vec<_>>());
     let begun = Instant::now();
     while receiver.post(event(1_000_000, 0).as_bytes()).status != 200 {
