@@ -154,7 +154,8 @@ impl TokenWalk {
                 bad |= 1 << at;
             }
         }
-        self.digits = (digits >> block.len()) as u64;
+        // An escape has four digits, so few bits are left.
+        self.digits = u64::try_from(digits >> block.len()).unwrap_or_default();
         bad
     }
 }
