@@ -26,14 +26,18 @@ pub fn lines(data: &[u8]) {
 pub fn split(data: &[u8]) {
     let Some(found) = list_splitter::reference_tests::compare(data) else { return };
     for (index, line) in (0..).zip(found.lines.split_inclusive(|byte| *byte == b'\n')) {
-        let line = &line[..line.len() - 1];
-        let mut read = Vec::new();
-        pieces(line, true, |piece| read.push((piece.whole, piece.at)));
         let whole = if index < found.events { RecordKind::Event } else { RecordKind::Torn };
-        assert_eq!(read, [(whole, Span::new(0, line.len()))]);
-        if whole == RecordKind::Torn {
-            assert_eq!(unwrap(&mut line.to_vec(), true, |_| {}), OddLine::Foreign);
-        }
+        read_back(&line[..line.len() - 1], whole);
+    }
+}
+
+/// A line from a webhook's body is one event, or a torn one in which no event is found.
+fn read_back(line: &[u8], whole: RecordKind) {
+    let mut read = Vec::new();
+    pieces(line, true, |piece| read.push((piece.whole, piece.at)));
+    assert_eq!(read, [(whole, Span::new(0, line.len()))]);
+    if whole == RecordKind::Torn {
+        assert_eq!(unwrap(&mut line.to_vec(), true, |_| {}), OddLine::Foreign);
     }
 }
 

@@ -5,15 +5,16 @@
 //! size, and appends the lines that the log would hold. It also takes a single event, and an array of events and lists.
 //!
 //! - A line is an item byte for byte, without the blanks between tokens. `kind` and `apiVersion` are put in front if
-//!   the item has none (`list_splitter/item.rs`). The bytes of strings never change.
+//!   the item lacks them. The bytes of strings never change.
 //! - A line begins with `{` and holds no control character, whatever the body is: JSON forbids these in strings.
-//! - The body is walked and not parsed into a tree. Memory is bounded: the splitter holds at most the first
-//!   [`DECIDED_AFTER`] bytes of an object until it knows what to put in front, and one bit for each level of nesting.
-//! - If the body is not readable to its end, all items before the fault are kept. What was readable of the item with
-//!   the fault becomes a *torn* line, which is never a whole object.
+//! - The splitter does not parse the body into a tree. Memory is bounded: it holds the first MiB of an object at most,
+//!   until it knows what to put in front, and one bit for each level of nesting.
+//! - If a part of the body is unreadable, the whole events before it are kept. The readable part of the event with the
+//!   fault becomes a *torn* line. It is never a whole JSON object, and holds no event that a reader would accept.
+//! - An element that is valid JSON but no object is passed over, and the events after it are kept too.
 //!
-//! `list_splitter/outline.rs` knows which object is a list and which an item, `item.rs` writes the lines, `short_text.rs`
-//! keeps names. The tokens and the grammar are those of the room `json`.
+//! `list_splitter/outline.rs` knows which object is a list and which an event, `item.rs` writes the lines, `short_text.rs`
+//! keeps names, and `piece.rs` says where the splitter is. Tokens and grammar are those of the room `json`.
 
 use crate::json::{
     BLOCK, ByteKinds, Grammar, GrammarFault, TokenWalk, byte_kinds, next, same_container, state,
@@ -53,9 +54,9 @@ pub struct ListSplitter {
 /// What a body held.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct SplitBody {
-    /// Whole events, each a line.
+    /// The number of whole events. Each is a line. If the body is unreadable, one torn line may follow them.
     pub events: u64,
-    /// The first part of the body that is no event.
+    /// The first fault of the body, if it has any.
     pub unreadable: Option<UnreadableBody>,
 }
 
@@ -64,13 +65,13 @@ pub struct SplitBody {
 pub struct UnreadableBody {
     /// The place of the fault, in bytes from the beginning of the body.
     pub at: u64,
-    /// What is wrong there.
+    /// What is wrong there, such as "no JSON".
     pub why: &'static str,
 }
 
 impl ListSplitter {
-    /// Takes the next bytes of the body and appends lines to `lines`. It appends bytes of an item before the item is
-    /// whole. If the rest of the item turns out to be unreadable, its line is ended all the same.
+    /// Takes the next bytes of the body and appends lines to `lines`. An event may be appended in parts. If the rest of it
+    /// turns out to be unreadable, its line is ended there or in [`Self::finish`].
     pub fn push(&mut self, bytes: &[u8], lines: &mut Vec<u8>) {
         if self.ended {
             return;
@@ -91,7 +92,7 @@ impl ListSplitter {
         self.taken += bytes.len() as u64;
     }
 
-    /// Ends the body.
+    /// Ends the body, and the line of an event that is not whole.
     pub fn finish(mut self, lines: &mut Vec<u8>) -> SplitBody {
         if !self.ended && !self.grammar.is_done() {
             let why = match (self.grammar.depth(), self.outline.is_in_item()) {

@@ -36,11 +36,11 @@ impl QuoteWalk {
     /// Reads a shorter block. The bits after its `length` bytes are zero.
     #[inline]
     pub(super) fn step_short(&mut self, quotes: u64, backslashes: u64, length: usize) -> Quoted {
-        let quoted = self.step(quotes, backslashes);
+        let found = self.step(quotes, backslashes);
         if length < 64 {
-            self.escaped = quoted.escaped >> length & 1;
+            self.escaped = found.escaped >> length & 1;
         }
-        quoted
+        found
     }
 
     #[inline]

@@ -93,8 +93,6 @@ pub(crate) struct BlockTokens {
     pub(crate) quotes: u64,
     /// The blanks between tokens.
     pub(crate) blanks: u64,
-    /// Backslashes anywhere.
-    pub(crate) backslashes: u64,
     /// The first byte of a string that is no JSON.
     pub(crate) bad: Option<usize>,
 }
@@ -119,7 +117,6 @@ impl TokenWalk {
             paired,
             quotes,
             blanks,
-            backslashes: kinds.backslashes,
             bad: None,
         };
         let mut bad = kinds.controls & string;
@@ -157,7 +154,63 @@ impl TokenWalk {
                 bad |= 1 << at;
             }
         }
-        self.digits = (digits >> block.len()) as u64;
+        // An escape has four digits, so few bits are left.
+        self.digits = u64::try_from(digits >> block.len()).unwrap_or_default();
         bad
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The vector instruction sets that this processor has.
+    fn levels() -> Vec<Level> {
+        let best = Level::new();
+        #[cfg(target_arch = "x86_64")]
+        let older = [best.as_sse2().map(Level::Sse2), best.as_sse4_2().map(Level::Sse4_2)];
+        #[cfg(not(target_arch = "x86_64"))]
+        let older = [None];
+        older.into_iter().flatten().chain([best]).collect()
+    }
+
+    /// Reference implementation, byte by byte.
+    fn slowly(block: &[u8]) -> ByteKinds {
+        let bits = |fits: &dyn Fn(u8) -> bool| {
+            (0..).zip(block).fold(0, |bits, (at, byte)| bits | u64::from(fits(*byte)) << at)
+        };
+        ByteKinds {
+            quotes: bits(&|byte| byte == b'"'),
+            backslashes: bits(&|byte| byte == b'\\'),
+            separators: bits(&|byte| b",:".contains(&byte)),
+            brackets: bits(&|byte| b"{}[]".contains(&byte)),
+            blanks: bits(&|byte| b" \t\n\r".contains(&byte)),
+            controls: bits(&|byte| byte < b' '),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_are_of_the_same_kinds_on_every_processor(
+            text in prop::collection::vec(prop_oneof![any::<u8>(), b' '..=b'}', Just(b'\n')], 0..300),
+        ) {
+            let slow: Vec<_> = text.chunks(BLOCK).map(slowly).collect();
+            for level in levels() {
+                let mut found = vec![ByteKinds::default(); slow.len()];
+                kinds_with(level, &text, &mut found);
+                prop_assert_eq!(&found, &slow, "{:?}", level);
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_is_of_its_kinds() {
+        for byte in 0..=u8::MAX {
+            let mut found = [ByteKinds::default(); 2];
+            byte_kinds(&[byte; BLOCK + 1], &mut found);
+            assert_eq!(found, [slowly(&[byte; BLOCK]), slowly(&[byte])], "{byte}");
+        }
     }
 }

@@ -24,14 +24,24 @@ pub(super) struct OpenItem {
     start: u64,
     /// The place in the piece up to which it is copied.
     copied: usize,
-    /// Whether its beginning is written, so that nothing is held any more.
-    decided: bool,
+    /// Whether its beginning is written.
+    beginning: Beginning,
     /// Its bytes until then.
     held: Vec<u8>,
-    /// A comma has to follow what was put in front, unless the object is empty.
-    comma_due: bool,
     /// The last byte written.
     last: u8,
+}
+
+/// How far the beginning of an item is written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Beginning {
+    /// It is not, since it is unknown what to put in front.
+    #[default]
+    Held,
+    /// A comma has to follow what was put in front, unless the object is empty.
+    CommaDue,
+    /// Wholly.
+    Written,
 }
 
 impl OpenItem {
@@ -45,7 +55,7 @@ impl OpenItem {
     /// Whether its beginning is too long to be held up to this place.
     #[inline]
     pub(super) fn is_long(&self, at: usize, piece: &BodyPiece<'_>) -> bool {
-        !self.decided && piece.in_body(at) - self.start > DECIDED_AFTER
+        self.beginning == Beginning::Held && piece.in_body(at) - self.start > DECIDED_AFTER
     }
 
     /// The block has ended at this place.
@@ -89,14 +99,14 @@ impl OpenItem {
     /// The next bytes of it, without blanks.
     #[inline]
     fn put(&mut self, bytes: &[u8], lines: &mut Vec<u8>) {
-        if !self.decided {
+        if self.beginning == Beginning::Held {
             self.held.extend_from_slice(bytes);
             return;
         }
-        if self.comma_due
+        if self.beginning == Beginning::CommaDue
             && let Some(first) = bytes.first()
         {
-            self.comma_due = false;
+            self.beginning = Beginning::Written;
             if *first != b'}' {
                 lines.push(b',');
             }
@@ -109,10 +119,12 @@ impl OpenItem {
     /// that of the list.
     pub(super) fn decide(&mut self, version: &[u8], at: usize, piece: &mut BodyPiece<'_>) {
         self.copy_until(at, piece);
-        if self.decided {
+        if self.beginning != Beginning::Held {
             return;
         }
-        (self.decided, self.maybe_list) = (true, false);
+        let complete = self.kind && self.version;
+        self.beginning = if complete { Beginning::Written } else { Beginning::CommaDue };
+        self.maybe_list = false;
         let lines = &mut *piece.lines;
         lines.push(b'{');
         self.last = b'{';
@@ -126,7 +138,6 @@ impl OpenItem {
                 lines.extend_from_slice(part);
             }
         }
-        self.comma_due = !(self.kind && self.version);
         let held = std::mem::take(&mut self.held);
         self.put(held.get(1..).unwrap_or_default(), lines);
         self.held = held;

@@ -3,8 +3,10 @@
 //! An object of kind `EventList` is a list. So is an object that has a member `items`, an array or null, and no kind
 //! before it. Every other object is an event, whatever its kind: it becomes a line, and nothing is lost. The body is an
 //! object, or an array of objects; an item of a list is never a list itself. Of a list, only `items` and `apiVersion`
-//! matter. If a list has `items` twice, the items of both are events, though the API server's decoder would keep the
-//! second only.
+//! matter.
+//!
+//! The API server never repeats a member. If a sender does, the first `kind` decides, and the items of each `items` are
+//! events. The API server's decoder would take the last `kind`, and write the second `items` over the first.
 
 use super::item::OpenItem;
 use super::piece::BodyPiece;
@@ -113,8 +115,10 @@ impl Outline {
     pub(super) fn begin_block(&mut self, piece: &mut BodyPiece<'_>) {
         if self.text.is_open() && piece.found.quotes != 0 {
             let quote = piece.block + piece.found.quotes.trailing_zeros() as usize;
-            let text = self.text.end(piece.bytes, quote);
-            self.text_ends(self.text.key, text.as_deref(), quote, piece);
+            let mut text = std::mem::take(&mut self.text);
+            let key = text.key;
+            self.text_ends(key, text.end(piece.bytes, quote), quote, piece);
+            self.text = text;
         }
     }
 

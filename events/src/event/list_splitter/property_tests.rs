@@ -90,6 +90,20 @@ fn the_recorded_logs_come_out_as_they_were_written_however_they_are_posted() {
 }
 
 #[test]
+fn what_hostile_clients_sent_comes_out_as_the_api_servers_log_backend_writes_it() {
+    let body = include_bytes!("../../../../tests/data/webhook/hostile.json");
+    let log = include_bytes!("../../../../tests/data/webhook/hostile.ndjson");
+    for length in [1, 61, 1000, body.len()] {
+        let split = fast(body, |_| length);
+        assert!(split.lines == log);
+        assert_eq!((split.events, split.fault), (16, None));
+    }
+    let indented = fast(&indented(body), |_| 333);
+    assert!(indented.lines == log);
+    assert_eq!(indented.fault, None);
+}
+
+#[test]
 fn a_hundred_thousand_levels_are_taken_and_one_more_is_not() {
     let deep = |levels: usize| {
         let inner = levels - 3;
@@ -140,7 +154,9 @@ fn members_after_the_first_64_kibibytes_do_not_count() {
             let body = format!("{before}{}{behind}", " ".repeat(blanks));
             let slow = slowly(body.as_bytes());
             assert_eq!(fast(body.as_bytes(), |_| limit * 2), slow, "{shift} {before}");
-            assert_eq!(fast(body.as_bytes(), |index| 1 + index * 997 % 65_536), slow);
+            if shift % 4 == 0 {
+                assert_eq!(fast(body.as_bytes(), |index| 1 + index * 997 % 65_536), slow);
+            }
         }
     }
 }

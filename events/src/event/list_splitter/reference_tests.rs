@@ -120,7 +120,7 @@ impl<'a> SlowSplitter<'a> {
             let early = |at: usize| at - start <= DECIDED_AFTER;
             let place_of_quote = place(key) + key.len() - 1;
             let key = name(key);
-            let last = place(value) + value.len() - 1;
+            let value_end = place(value) + value.len() - 1;
             let string = value.starts_with('"');
             if key == "kind" {
                 kind |= early(place_of_quote);
@@ -129,7 +129,7 @@ impl<'a> SlowSplitter<'a> {
             }
             if !list && !event {
                 match key.as_str() {
-                    "kind" if string && early(last) && value != "\"\"" => {
+                    "kind" if string && early(value_end) && value != "\"\"" => {
                         list = name(value) == "EventList";
                         event = !list;
                     }
@@ -140,8 +140,8 @@ impl<'a> SlowSplitter<'a> {
                     _ => {}
                 }
             }
-            if key == "apiVersion" && string && (list || early(last)) {
-                let inside = self.original(place(value) + 1..last);
+            if key == "apiVersion" && string && (list || early(value_end)) {
+                let inside = self.original(place(value) + 1..value_end);
                 let given = !inside.is_empty() && inside.len() <= LONGEST_NAME;
                 of_list = if given { inside } else { VERSION }.to_vec();
             } else if list && key == "items" && value.starts_with('[') {
@@ -337,11 +337,11 @@ impl Completion {
 }
 
 fn elements(array: &str) -> Vec<&RawValue> {
-    serde_json::from_str(array).unwrap()
+    serde_json::from_str(array).unwrap_or_default()
 }
 
 fn members(object: &str) -> Vec<(&RawValue, &RawValue)> {
-    serde_json::from_str::<RawMembers<'_>>(object).unwrap().0
+    serde_json::from_str(object).map(|RawMembers(all)| all).unwrap_or_default()
 }
 
 /// The members of an object in order, repeated ones included, as they are written.

@@ -49,9 +49,15 @@ impl ShortText {
     }
 
     /// Ends the text before its closing quote, and hands it out if it is short.
-    pub(super) fn end(&mut self, bytes: &[u8], quote: usize) -> Option<Vec<u8>> {
+    pub(super) fn end<'a>(&'a mut self, bytes: &'a [u8], quote: usize) -> Option<&'a [u8]> {
         let rest = bytes.get(self.from.take()?..quote)?;
-        let length = self.earlier.len() + rest.len();
-        (length <= LONGEST).then(|| [&self.earlier, rest].concat())
+        if self.earlier.is_empty() {
+            return short(rest);
+        }
+        if self.earlier.len() + rest.len() <= LONGEST {
+            self.earlier.extend_from_slice(rest);
+            return Some(&self.earlier);
+        }
+        None
     }
 }

@@ -142,8 +142,8 @@ fn what_the_log_may_hold_though_parsers_refuse_it_is_kept() {
 
 #[test]
 fn whatever_is_no_object_is_passed_over_and_told() {
-    let rest = v1(r#""a":1}"#);
     const NO_OBJECT: &str = "an element is no object";
+    let rest = v1(r#""a":1}"#);
     check(r#"[null,"x",1,[{"b":1}],{"a":1}]"#, &rest, Some((1, NO_OBJECT)));
     check(r#"{"items":["items",[{}],{"a":1},true]}"#, &rest, Some((10, NO_OBJECT)));
     let items = r#"{"kind":"EventList","items":{"b":1},"items":[{"a":1}]}"#;
