@@ -26,6 +26,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+mod appender;
+mod clock;
 mod committed;
 mod compress;
 mod incoming;
@@ -40,12 +42,12 @@ mod space;
 mod tests;
 mod writer;
 
+pub(crate) use appender::{Appender, Body, BodyFacts, NotStored, Stored};
 pub(crate) use committed::Committed;
 pub(crate) use incoming::IncomingFile;
 pub(crate) use markers::{LogHeader, is_marker};
 pub(crate) use names::LogFile;
 pub(crate) use space::Space;
-pub(crate) use writer::{Appender, Body, BodyFacts, NotStored, Stored};
 
 use crate::config::Spool;
 use crate::event::{Fingerprint, Nanos};

@@ -67,7 +67,7 @@ pub(super) fn part_name(what: &str) -> String {
 }
 
 #[cfg(test)]
-mod name_tests {
+mod tests {
     use super::*;
 
     #[test]

@@ -84,7 +84,7 @@ impl SeenBodies {
 }
 
 #[cfg(test)]
-mod seen_tests {
+mod tests {
     use super::*;
 
     fn digest(number: u8) -> Fingerprint {

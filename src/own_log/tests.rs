@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
+use super::clock::now;
 use super::names::{compressed_name, live_name, part_name, rotated_name};
 use super::scan::scan;
-use super::writer::now;
 use super::*;
 use crate::config::MinFree;
 use crate::disk::{self, FaultKind};

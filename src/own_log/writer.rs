@@ -7,12 +7,14 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::appender::{AppendRequest, AppendResult, Appender, Body, BodyFacts, NotStored, Stored};
+use super::clock::{now, seconds};
 use super::committed::Committed;
 use super::incoming::IncomingFile;
 use super::markers::{Commit, carried};
@@ -22,7 +24,7 @@ use super::seen_bodies::SeenBodies;
 use super::segments::{IsPassed, Segment, Segments};
 use super::space::Space;
 use crate::disk::{File, size};
-use crate::event::{Fingerprint, Nanos, nanos};
+use crate::event::Fingerprint;
 
 /// A file is rotated at this length.
 const ROTATE: u64 = 64 << 20;
@@ -34,103 +36,6 @@ const ROUND: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of bodies written before a sync, so that no body waits long for others.
 const GROUP: usize = 16 << 20;
-
-/// The facts about a body that its commit line keeps.
-#[derive(Clone, Debug)]
-pub(crate) struct BodyFacts {
-    /// Keyed hash of the body as it was sent, and of what decides to which log it belongs.
-    pub(crate) digest: Fingerprint,
-    /// Lines made of it.
-    pub(crate) events: u64,
-    /// Its length as it was sent.
-    pub(crate) bytes: u64,
-    /// Name of the client's certificate, or its address.
-    pub(crate) sender: Arc<str>,
-    pub(crate) received: Nanos,
-}
-
-/// A body to be stored.
-#[derive(Debug)]
-pub(crate) enum Body {
-    /// Whole lines, and their checksum.
-    Memory(Vec<u8>, crc32fast::Hasher),
-    /// Lines that are in a file of their own, which becomes a generation.
-    File(IncomingFile),
-}
-
-/// What became of a body that is stored.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Stored {
-    Written,
-    /// The same body was stored within the last ten minutes.
-    Repeated,
-}
-
-/// Why a body is not stored. The sender may send it again.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum NotStored {
-    /// A bound is reached.
-    #[error("{0}")]
-    Full(String),
-    /// The disk refuses.
-    #[error("{0}")]
-    Failed(String),
-    #[error("the agent is stopping")]
-    Stopping,
-}
-
-impl NotStored {
-    /// Why a file of a body cannot be written.
-    pub(crate) fn of(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull => Self::Full(error.to_string()),
-            _ => Self::Failed(format!("cannot write to the spool: {error}")),
-        }
-    }
-}
-
-type Answer = Result<Stored, NotStored>;
-
-struct Request {
-    body: Body,
-    facts: BodyFacts,
-    answer: oneshot::Sender<Answer>,
-}
-
-/// Appends bodies. The writing thread ends when the last clone is dropped.
-#[derive(Clone)]
-pub(crate) struct Appender {
-    requests: Sender<Request>,
-    space: Arc<Space>,
-    directory: Arc<PathBuf>,
-}
-
-impl Appender {
-    /// Stores a body; returns once it is durable.
-    ///
-    /// # Errors
-    /// See [`NotStored`]; nothing of the body will be read then.
-    pub(crate) async fn append(&self, body: Body, facts: BodyFacts) -> Result<Stored, NotStored> {
-        let (answer, answered) = oneshot::channel();
-        let stopping = |_| NotStored::Stopping;
-        self.requests.send(Request { body, facts, answer }).map_err(|_| NotStored::Stopping)?;
-        answered.await.map_err(stopping)?
-    }
-
-    /// A file for a body that is too long for memory.
-    ///
-    /// # Errors
-    /// See [`NotStored`].
-    pub(crate) fn incoming(&self) -> Result<IncomingFile, NotStored> {
-        let created = IncomingFile::create(&self.directory, Arc::clone(&self.space), now());
-        created.map_err(|error| NotStored::of(&error))
-    }
-
-    /// The space of the log, to refuse a body before it is read.
-    pub(crate) fn space(&self) -> &Space {
-        &self.space
-    }
-}
 
 /// The state of the writing thread.
 pub(super) struct OwnLogWriter {
@@ -173,12 +78,12 @@ impl OwnLogWriter {
 
     pub(super) fn start(mut self, name: &str, space: Arc<Space>) -> io::Result<Appender> {
         let (requests, received) = mpsc::channel();
-        let directory = Arc::new(self.directory.clone());
+        let appender = Appender::new(requests, space, &self.directory);
         thread::Builder::new().name(format!("spool-{name}")).spawn(move || self.run(&received))?;
-        Ok(Appender { requests, space, directory })
+        Ok(appender)
     }
 
-    fn run(&mut self, requests: &Receiver<Request>) {
+    fn run(&mut self, requests: &Receiver<AppendRequest>) {
         let mut round = Instant::now();
         loop {
             match requests.recv_timeout(ROUND.saturating_sub(round.elapsed())) {
@@ -194,10 +99,10 @@ impl OwnLogWriter {
     }
 
     /// Stores a body and those that wait behind it.
-    fn take(&mut self, first: Request, requests: &Receiver<Request>) {
+    fn take(&mut self, first: AppendRequest, requests: &Receiver<AppendRequest>) {
         let mut group = Group::default();
         let mut next = Some(first);
-        while let Some(Request { body, facts, answer }) = next.take() {
+        while let Some(AppendRequest { body, facts, answer }) = next.take() {
             match body {
                 Body::Memory(lines, sum) => self.write(&mut group, &lines, &sum, facts, answer),
                 Body::File(file) => {
@@ -222,7 +127,7 @@ impl OwnLogWriter {
         lines: &[u8],
         sum: &crc32fast::Hasher,
         facts: BodyFacts,
-        answer: oneshot::Sender<Answer>,
+        answer: oneshot::Sender<AppendResult>,
     ) {
         if group.failure.is_none() && self.seen.contains(&facts.digest) {
             return group.waiting.push((answer, Stored::Repeated));
@@ -276,7 +181,7 @@ impl OwnLogWriter {
     }
 
     /// Makes a file with a long body a generation of its own.
-    fn adopt(&mut self, mut file: IncomingFile, facts: &BodyFacts) -> Answer {
+    fn adopt(&mut self, mut file: IncomingFile, facts: &BodyFacts) -> AppendResult {
         if self.seen.contains(&facts.digest) {
             return Ok(Stored::Repeated);
         }
@@ -411,18 +316,10 @@ impl OwnLogWriter {
 /// Bodies that become durable together.
 #[derive(Default)]
 struct Group {
-    waiting: Vec<(oneshot::Sender<Answer>, Stored)>,
+    waiting: Vec<(oneshot::Sender<AppendResult>, Stored)>,
     digests: Vec<Fingerprint>,
     /// Bytes of the lines and commit lines.
     bytes: usize,
     taken: u64,
     failure: Option<io::Error>,
-}
-
-pub(super) fn now() -> Nanos {
-    nanos(SystemTime::now()).unwrap_or_default()
-}
-
-pub(super) fn seconds() -> i64 {
-    now() / 1_000_000_000
 }

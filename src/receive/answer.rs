@@ -40,7 +40,8 @@ const REST: Duration = Duration::from_secs(5);
 /// Time between two log lines about one kind of refusal.
 const AGAIN: Duration = Duration::from_mins(10);
 
-pub(super) type Answer = Response<Empty<Bytes>>;
+/// An answer without a body.
+pub(super) type EmptyResponse = Response<Empty<Bytes>>;
 
 /// Answers the requests to one receiver.
 pub(super) struct Answers {
@@ -74,7 +75,7 @@ impl Answers {
         self.receiver.show_space();
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Answer {
+    pub(super) async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> EmptyResponse {
         let (head, mut body) = request.into_parts();
         let answered = self.take(&head.method, &head.headers, &mut body, from).await;
         let answer = match &answered {
@@ -145,7 +146,7 @@ impl Answers {
         }
     }
 
-    fn refuse(&self, refusal: &Refusal, from: IpAddr) -> Answer {
+    fn refuse(&self, refusal: &Refusal, from: IpAddr) -> EmptyResponse {
         let mut answer = Response::new(Empty::new());
         *answer.status_mut() = refusal.status();
         match refusal {

@@ -57,7 +57,7 @@ impl Drop for BodyShare {
 }
 
 #[cfg(test)]
-mod memory_tests {
+mod tests {
     use super::*;
 
     #[test]

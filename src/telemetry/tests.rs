@@ -81,6 +81,13 @@ pub(crate) fn busy() -> Telemetry {
     telemetry.disk().saved(at(59));
     telemetry.disk().state_bytes.set(12_288);
     telemetry.set_memory_bound(512 << 20);
+    let webhook = telemetry.webhook("hook");
+    webhook.answered(200);
+    webhook.answered(503);
+    webhook.stored(400, false);
+    webhook.stored(400, true);
+    webhook.spool_bytes.set(690_000);
+    webhook.spool_max_bytes.set(1 << 30);
     telemetry
 }
 

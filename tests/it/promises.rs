@@ -58,6 +58,8 @@ const SECURITY: &[Promise] = &[
     ("It removes its own links only", &["a_link_tells_whose_it_is_and_files_of_others_are_foreign", "files_of_others_in_the_hold_directory_are_left_alone_and_never_read"]),
     ("The state directory has mode 0700", &["the_state_directory_and_all_that_is_in_it_are_for_the_agent_s_user_alone"]),
     ("It holds cursors", &["the_state_directory_and_all_that_is_in_it_are_for_the_agent_s_user_alone"]),
+    ("The spool of a webhook", &["a_spool_is_for_the_agent_alone_and_removed_when_every_output_has_passed_it"]),
+    ("A file of it is removed", &["a_spool_is_for_the_agent_alone_and_removed_when_every_output_has_passed_it"]),
     ("Hashes of log content", &["a_mark_depends_on_the_bytes_and_on_the_key", "a_file_without_any_event_is_known_by_a_keyed_hash"]),
     ("The agent sends every event to the configured outputs", &["the_defaults_keep_secrets_home_and_tell_who_did_what", "a_log_that_grows_rotates_and_is_compressed_arrives_byte_for_byte"]),
     ("By default no Secret's value", &["no_secret_of_any_kind_is_in_any_byte_that_leaves", "no_value_of_a_secret_leaves", "no_secret_of_a_pod_leaves", "no_secret_of_an_envelope_leaves"]),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -12,7 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kit::agent::Agent;
-use kit::{free_port, http, tables, wait_for};
+use kit::store::Do;
+use kit::{FakeStore, free_port, http, tables, wait_for};
 use serde_json::Value;
 
 /// Time-out for each wait, long enough for a slow machine.
@@ -28,32 +30,27 @@ struct Answer {
 
 /// An agent with a webhook.
 struct Receiver {
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     out: PathBuf,
     agent: Agent,
     port: u16,
 }
 
 impl Receiver {
-    /// `more` are further keys of the input. Events go to the file `out`.
-    fn start(more: &str, out: &Path) -> Self {
-        Self::start_in(more, out, |_| ())
-    }
-
-    /// The same after something was done to its directory.
-    fn start_in(more: &str, out: &Path, before: impl Fn(&Path)) -> Self {
+    /// `more` are further keys of the input, `output` is the table of the output; `OUT` in it stands for a file.
+    fn start(more: &str, output: &str) -> Self {
         let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
-        before(dir.path());
-        let out = dir.path().join(out);
+        let out = dir.path().join("out.ndjson");
         let input =
             format!("[inputs.hook]\ntype = \"webhook\"\nlisten = \"127.0.0.1:{port}\"\n{more}\n");
-        let agent = Agent::start(dir.path(), &format!("{input}{}", tables::archive(&out)));
-        Self { dir, out, agent, port }.listening()
+        let output = output.replace("OUT", &out.display().to_string());
+        let agent = Agent::start(dir.path(), &format!("{input}{output}"));
+        Self { _dir: dir, out, agent, port }.listening()
     }
 
     /// Writes the events to a file.
     fn to_file() -> Self {
-        Self::start("spool = { min_free = \"1MiB\" }", Path::new("out.ndjson"))
+        Self::start("spool = { min_free = \"1MiB\" }", &tables::archive(Path::new("OUT")))
     }
 
     fn listening(self) -> Self {
@@ -287,11 +284,10 @@ fn ten_kills_under_load_lose_nothing_that_was_answered_and_double_nothing() {
 
 #[test]
 fn a_full_spool_refuses_at_once_and_loses_nothing_that_it_has_taken() {
-    // The file output cannot write while a file has the name of its directory.
-    let out = Path::new("later/out.ndjson");
+    let store = FakeStore::new();
+    store.script((0..10_000).map(|_| Do::Answer(503, "later")));
     let more = "spool = { max_bytes = \"1MiB\", min_free = \"1MiB\" }";
-    let receiver =
-        Receiver::start_in(more, out, |dir| fs::write(dir.join("later"), "in the way").unwrap());
+    let receiver = Receiver::start(more, &tables::search(&store.url, ""));
     let mut taken = 0;
     let refused = loop {
         let events: Vec<_> = (0..20).map(|one| event(taken * 20 + one, 1000)).collect();
@@ -307,8 +303,11 @@ fn a_full_spool_refuses_at_once_and_loses_nothing_that_it_has_taken() {
     assert!(!refused.head.to_lowercase().contains("content-type"), "{}", refused.head);
     let readyz = receiver.agent.wait_readyz(503, SOON);
     assert!(readyz.contains("spool.max_bytes"), "{readyz}");
-    fs::remove_file(receiver.dir.path().join("later")).unwrap();
-    assert_eq!(numbers(&receiver.wait_delivered(taken * 20)), (0..taken * 20).collect::<Vec<_>>());
+    store.state().script.clear();
+    wait_for("the store to hold all", SOON, || match store.counts() {
+        counts if counts.len() == taken * 20 && counts.values().all(|times| *times == 1) => Ok(()),
+        counts => Err(format!("{} of {}", counts.len(), taken * 20)),
+    });
     let begun = Instant::now();
     while receiver.post(event(1_000_000, 0).as_bytes()).status != 200 {
         assert!(begun.elapsed() < SOON, "it takes nothing any more: {:?}", receiver.spool());
@@ -319,7 +318,7 @@ fn a_full_spool_refuses_at_once_and_loses_nothing_that_it_has_taken() {
 #[test]
 fn what_can_never_be_taken_is_told_apart_and_what_is_readable_of_it_is_kept() {
     let more = "spool = { max_bytes = \"1MiB\", min_free = \"1MiB\" }";
-    let receiver = Receiver::start(more, Path::new("out.ndjson"));
+    let receiver = Receiver::start(more, &tables::archive(Path::new("OUT")));
     let url = format!("http://127.0.0.1:{}/", receiver.port);
     let status = |method, headers: &[(&str, &str)], body: &[u8]| {
         http::send(method, &url, headers, body.to_vec()).unwrap().status
@@ -363,12 +362,16 @@ fn hundreds_of_silent_connections_keep_nobody_out() {
 }
 
 #[test]
-fn a_spool_that_every_output_has_passed_is_removed() {
+fn a_spool_is_for_the_agent_alone_and_removed_when_every_output_has_passed_it() {
     let mut receiver = Receiver::to_file();
     for number in 0..5 {
         assert_eq!(receiver.post(event(number, 100).as_bytes()).status, 200);
     }
     receiver.wait_delivered(5);
+    for file in receiver.spool() {
+        let path = receiver.agent.state_dir().join("spool/hook").join(file);
+        assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o600);
+    }
     receiver.agent.stop_done();
     receiver.agent.resume();
     let receiver = receiver.listening();

@@ -46,8 +46,6 @@ pub(crate) struct Catalogue {
     /// The most files held open.
     most: usize,
     renamed: Renamed,
-    /// How far the live file may be read, if this process writes it.
-    own: Option<Arc<Committed>>,
     /// No look has been done yet.
     first: bool,
     outlook: Arc<Outlook>,
@@ -68,7 +66,6 @@ impl Catalogue {
             pins: None,
             most: descriptors::share(1),
             renamed: Renamed::default(),
-            own: None,
             first: true,
             outlook: Arc::default(),
             pulse: Pulse::default(),
@@ -81,8 +78,11 @@ impl Catalogue {
     }
 
     /// Reads a log that this process writes as far as it is durable.
-    pub(crate) fn written_by_us(self, own: Option<Arc<Committed>>) -> Self {
-        Self { own, ..self }
+    pub(crate) fn written_by_us(mut self, own: Option<Arc<Committed>>) -> Self {
+        if let Some(committed) = own {
+            self.asked = self.asked.written_by_us(committed);
+        }
+        self
     }
 
     /// Recognises unreadable files by what earlier looks remembered of them.
@@ -170,7 +170,7 @@ impl Catalogue {
         let by_id: HashMap<FileId, &Tracked> = before.iter().map(|old| (old.id, old)).collect();
         for name in names {
             self.pulse.turn()?;
-            let place = self.place_of(&name);
+            let place = self.asked.place_of(&self.directory, &name);
             let held = |id| by_id.get(&id).and_then(|old| old.generation.held.clone());
             match self.files.identify(&name, &place, now, held) {
                 // The plain file takes precedence over its `.gz`, unless the `.gz` holds something else.
@@ -211,16 +211,6 @@ impl Catalogue {
             }
         }
         Ok(next)
-    }
-
-    /// The place where a listed file can be opened.
-    fn place_of(&self, name: &Name) -> FilePlace {
-        let path = self.directory.join(&name.file);
-        match &self.own {
-            Some(committed) => FilePlace::OwnLog(path, Arc::clone(committed)),
-            None if name.stamp.is_none() => FilePlace::log(path),
-            None => FilePlace::backup(path),
-        }
     }
 
     /// Closes a file that was opened to be identified, if the maximum is already open.

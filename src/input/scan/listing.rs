@@ -10,15 +10,16 @@ use crate::config::{Backups, FollowedLog};
 use crate::disk::{self, NoFile};
 use crate::input::file::names::{self, Name, Stamp};
 use crate::input::file::packing::Foreign;
-use crate::own_log::LogFile;
+use crate::input::file::place::FilePlace;
+use crate::own_log::{Committed, LogFile};
 
 /// Which files belong to the input, in addition to those recognised by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InputFiles {
     backups: Vec<Backups>,
     neighbours: Arc<[String]>,
-    /// The agent writes the log itself.
-    own: bool,
+    /// How far the live file may be read, if the agent writes the log itself.
+    own: Option<Arc<Committed>>,
 }
 
 /// The files in the directory of the log, and in the directories of `backups`.
@@ -56,7 +57,26 @@ impl NotFollowed {
 impl InputFiles {
     pub(crate) fn of(config: &FollowedLog) -> Self {
         let neighbours = Arc::clone(&config.neighbours);
-        Self { backups: config.backups.clone(), neighbours, own: config.spool.is_some() }
+        Self {
+            backups: config.backups.clone(),
+            neighbours,
+            own: config.spool.map(|_| Arc::default()),
+        }
+    }
+
+    /// This process writes the log, and says how far it may be read.
+    pub(crate) fn written_by_us(self, committed: Arc<Committed>) -> Self {
+        Self { own: Some(committed), ..self }
+    }
+
+    /// The place where a listed file can be opened.
+    pub(crate) fn place_of(&self, directory: &Path, name: &Name) -> FilePlace {
+        let path = directory.join(&name.file);
+        match &self.own {
+            Some(committed) => FilePlace::OwnLog(path, Arc::clone(committed)),
+            None if name.stamp.is_none() => FilePlace::log(path),
+            None => FilePlace::backup(path),
+        }
     }
 
     fn matches(&self, directory: &Path, name: &str) -> bool {
@@ -73,7 +93,7 @@ impl InputFiles {
     pub(crate) fn list(&self, directory: &Path, live: &str) -> io::Result<Listing> {
         let mut listing = Listing::default();
         for entry in disk::list(directory)? {
-            if self.own {
+            if self.own.is_some() {
                 listing.names.extend(own_name(&entry?));
                 continue;
             }
