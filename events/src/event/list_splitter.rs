@@ -13,8 +13,9 @@
 //!   fault becomes a *torn* line. It is never a whole JSON object, and holds no event that a reader would accept.
 //! - An element that is valid JSON but no object is passed over, and the events after it are kept too.
 //!
-//! `list_splitter/outline.rs` knows which object is a list and which an event, `item.rs` writes the lines, `short_text.rs`
-//! keeps names, and `piece.rs` says where the splitter is. Tokens and grammar are those of the room `json`.
+//! `list_splitter/outline.rs` knows which object is a list and which an event, `item.rs` writes the lines, and
+//! `short_text.rs` keeps names. `piece.rs` says where the splitter is, `split_body.rs` what it has found. Tokens and
+//! grammar are those of the room `json`.
 
 use crate::json::{
     BLOCK, ByteKinds, Grammar, GrammarFault, TokenWalk, byte_kinds, next, same_container, state,
@@ -25,6 +26,7 @@ mod item;
 mod outline;
 mod piece;
 mod short_text;
+mod split_body;
 
 #[cfg(test)]
 mod property_tests;
@@ -35,6 +37,8 @@ mod tests;
 
 use outline::Outline;
 use piece::BodyPiece;
+
+pub use split_body::{SplitBody, UnreadableBody};
 
 /// Blocks whose bytes are classified at once.
 const BLOCKS: usize = 64;
@@ -51,27 +55,9 @@ pub struct ListSplitter {
     ended: bool,
 }
 
-/// What a body held.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct SplitBody {
-    /// The number of whole events. Each is a line. If the body is unreadable, one torn line may follow them.
-    pub events: u64,
-    /// The first fault of the body, if it has any.
-    pub unreadable: Option<UnreadableBody>,
-}
-
-/// A fault in a body.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct UnreadableBody {
-    /// The place of the fault, in bytes from the beginning of the body.
-    pub at: u64,
-    /// What is wrong there, such as "no JSON".
-    pub why: &'static str,
-}
-
 impl ListSplitter {
-    /// Takes the next bytes of the body and appends lines to `lines`. An event may be appended in parts. If the rest of it
-    /// turns out to be unreadable, its line is ended there or in [`Self::finish`].
+    /// Takes the next bytes of the body and appends lines to `lines`. An event may be appended in parts. If the rest of
+    /// it turns out to be unreadable, its line is ended there or in [`Self::finish`].
     pub fn push(&mut self, bytes: &[u8], lines: &mut Vec<u8>) {
         if self.ended {
             return;

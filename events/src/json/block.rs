@@ -1,7 +1,7 @@
 //! Skips JSON 64 bytes at a time: one bit per byte says where the quotes and brackets are.
 //!
-//! Which of them are inside strings is computed from the quotes by arithmetic (`quoted.rs`), so the cost does not depend
-//! on the content of a body.
+//! Which of them are inside strings is computed from the quotes by arithmetic (`quoted.rs`), so the cost does not
+//! depend on the content of a body.
 
 use super::quoted::{QuoteWalk, Quoted};
 

@@ -1,9 +1,9 @@
 //! Finds the tokens of JSON that arrives in pieces, 64 bytes at a time, and leaves out what is inside strings.
 //!
-//! A token is a byte that the grammar has to look at (`grammar.rs`): each byte outside of strings that is not blank, the
-//! opening quotes of strings, and a blank that ends a number. A colon or comma and the quote that follows it directly
-//! are one token. The bytes of a string are checked here: control characters and unknown escapes are no JSON. Broken
-//! UTF-8 and lone surrogates are accepted, as the API server's audit log may hold them.
+//! A token is a byte that the grammar has to look at (`grammar.rs`): each byte outside of strings that is not blank,
+//! the opening quotes of strings, and a blank that ends a number. A colon or comma and the quote that follows it
+//! directly are one token. The bytes of a string are checked here: control characters and unknown escapes are no JSON.
+//! Broken UTF-8 and lone surrogates are accepted, as the API server's audit log may hold them.
 
 use std::sync::LazyLock;
 

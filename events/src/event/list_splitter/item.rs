@@ -1,5 +1,5 @@
-//! Writes an item as a line: copies it without the blanks between its tokens, and holds it until it is known what to put
-//! in front.
+//! Writes an item as a line: copies it without the blanks between its tokens, and holds it until it is known what to
+//! put in front.
 
 use super::piece::BodyPiece;
 use crate::json::BLOCK;
@@ -144,8 +144,8 @@ impl OpenItem {
         self.held.clear();
     }
 
-    /// Ends the line of an item that cannot be read further. A reader looks for a whole event at the end of a torn line,
-    /// and a client could have put one there: so the line never ends with a bracket.
+    /// Ends the line of an item that cannot be read further. A reader looks for a whole event at the end of a torn
+    /// line, and a client could have put one there: so the line never ends with a bracket.
     pub(super) fn tear(&mut self, lines: &mut Vec<u8>) {
         if self.last == b'}' {
             lines.push(b',');

@@ -11,12 +11,12 @@
 use super::item::OpenItem;
 use super::piece::BodyPiece;
 use super::short_text::{ShortText, short};
-use super::{SplitBody, UnreadableBody};
+use super::split_body::{SplitBody, UnreadableBody};
 use crate::json::{is_key, state};
 
 /// What encloses the next token, as far as it matters.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Place {
+enum Enclosure {
     /// Nothing.
     #[default]
     Body,
@@ -42,13 +42,13 @@ enum ListMember {
 
 /// Which tokens the outline wants to see, besides brackets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Watch {
+pub(super) enum Interest {
     Nothing,
     Keys,
     Everything,
 }
 
-impl Watch {
+impl Interest {
     /// Whether it wants to see the token that leads to this state.
     #[inline]
     pub(super) fn stops(self, to: u8) -> bool {
@@ -67,7 +67,7 @@ pub(super) struct Outline {
     pub(super) split: SplitBody,
     /// Tokens within more containers than this are of no interest.
     watched: usize,
-    place: Place,
+    place: Enclosure,
     /// 1 if the body is an array.
     base: usize,
     /// Whether the item is one of a list.
@@ -84,7 +84,7 @@ impl Outline {
     /// Whether an item is open.
     #[inline]
     pub(super) fn is_in_item(&self) -> bool {
-        self.place == Place::Item
+        self.place == Enclosure::Item
     }
 
     /// Whether a bracket at this depth is of interest. A bracket is outside of what it encloses.
@@ -95,13 +95,13 @@ impl Outline {
 
     /// What is of interest within this many containers.
     #[inline]
-    pub(super) fn watch(&self, depth: usize) -> Watch {
+    pub(super) fn watch(&self, depth: usize) -> Interest {
         if depth > self.watched {
-            Watch::Nothing
+            Interest::Nothing
         } else if self.is_in_item() && !self.item.maybe_list {
-            Watch::Keys
+            Interest::Keys
         } else {
-            Watch::Everything
+            Interest::Everything
         }
     }
 
@@ -219,13 +219,13 @@ impl Outline {
             self.check_length(quote, piece);
         }
         match (self.place, self.member) {
-            (Place::Item, ListMember::Kind) if key => self.item.kind = true,
-            (Place::Item, ListMember::Version) if key => self.item.version = true,
-            (Place::Item | Place::List, ListMember::Version) => {
+            (Enclosure::Item, ListMember::Kind) if key => self.item.kind = true,
+            (Enclosure::Item, ListMember::Version) if key => self.item.version = true,
+            (Enclosure::Item | Enclosure::List, ListMember::Version) => {
                 self.version.clear();
                 self.version.extend_from_slice(text.unwrap_or_default());
             }
-            (Place::Item, ListMember::Kind) if self.item.maybe_list => match text {
+            (Enclosure::Item, ListMember::Kind) if self.item.maybe_list => match text {
                 Some(b"") => {}
                 Some(text) if is_key(text, "EventList") => return self.become_list(),
                 _ => self.item.maybe_list = false,
@@ -239,18 +239,20 @@ impl Outline {
     pub(super) fn value(&mut self, byte: u8, bit: usize, piece: &mut BodyPiece<'_>) {
         let at = piece.block + bit;
         match (self.place, byte) {
-            (Place::Body, b'[') => (self.place, self.base, self.watched) = (Place::Array, 1, 1),
-            (Place::Body | Place::Array | Place::Items, b'{') => self.open(at, piece),
-            (Place::Body, _) => {}
-            (Place::Array | Place::Items, _) => {
+            (Enclosure::Body, b'[') => {
+                (self.place, self.base, self.watched) = (Enclosure::Array, 1, 1)
+            }
+            (Enclosure::Body | Enclosure::Array | Enclosure::Items, b'{') => self.open(at, piece),
+            (Enclosure::Body, _) => {}
+            (Enclosure::Array | Enclosure::Items, _) => {
                 self.note(piece.in_body(at), "an element is no object");
             }
-            (Place::List, _) => self.value_of_list(byte, bit, piece),
-            (Place::Item, _) if self.item.maybe_list => {
+            (Enclosure::List, _) => self.value_of_list(byte, bit, piece),
+            (Enclosure::Item, _) if self.item.maybe_list => {
                 self.check_length(at, piece);
                 self.value_of_maybe_list(byte, bit, piece);
             }
-            (Place::Item, _) => {}
+            (Enclosure::Item, _) => {}
         }
     }
 
@@ -287,43 +289,43 @@ impl Outline {
 
     /// An object begins that is an event, or may be one.
     fn open(&mut self, at: usize, piece: &BodyPiece<'_>) {
-        self.listed = self.place == Place::Items;
+        self.listed = self.place == Enclosure::Items;
         if !self.listed {
             self.version.clear();
         }
         self.item.begin(!self.listed, at, piece);
-        self.place = Place::Item;
+        self.place = Enclosure::Item;
         self.watched = self.inside();
     }
 
     fn become_list(&mut self) {
-        self.place = Place::List;
+        self.place = Enclosure::List;
     }
 
     fn enter_items(&mut self) {
-        (self.place, self.watched) = (Place::Items, self.base + 2);
+        (self.place, self.watched) = (Enclosure::Items, self.base + 2);
     }
 
     /// A container ends; `depth` is that outside of it.
     pub(super) fn close(&mut self, depth: usize, bit: usize, piece: &mut BodyPiece<'_>) {
         match self.place {
-            Place::Item if depth + 1 == self.inside() => {
+            Enclosure::Item if depth + 1 == self.inside() => {
                 self.decide(piece.block + bit + 1, piece);
                 piece.lines.push(b'\n');
                 self.split.events += 1;
                 if self.listed { self.enter_items() } else { self.leave() }
             }
-            Place::Items if depth == self.base + 1 => {
-                (self.place, self.watched) = (Place::List, depth);
+            Enclosure::Items if depth == self.base + 1 => {
+                (self.place, self.watched) = (Enclosure::List, depth);
             }
-            Place::List if depth == self.base => self.leave(),
+            Enclosure::List if depth == self.base => self.leave(),
             _ => {}
         }
     }
 
     /// After an object that is an element of the array, or the body.
     fn leave(&mut self) {
-        self.place = if self.base == 1 { Place::Array } else { Place::Body };
+        self.place = if self.base == 1 { Enclosure::Array } else { Enclosure::Body };
         self.watched = self.base;
     }
 

@@ -16,8 +16,8 @@ pub(in crate::event) struct SplitFound {
     pub(in crate::event) fault: Option<u64>,
 }
 
-/// The first two bytes choose how the rest is cut into pieces. However it is cut, the splitter has to find what the slow
-/// one finds. Returns what that is.
+/// The first two bytes choose how the rest is cut into pieces. However it is cut, the splitter has to find what the
+/// slow one finds. Returns what that is.
 pub(in crate::event) fn compare(data: &[u8]) -> Option<SplitFound> {
     let ([most, seed], body) = data.split_first_chunk()?;
     let expected = slowly(body);
