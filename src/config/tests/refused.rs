@@ -265,7 +265,7 @@ listen = "9886"
 > f:6: inputs.b.listen = "9886": write a host and a port, such as "127.0.0.1:9886" or "[::1]:9886"
 type = "webhook"
 spool = { max_bytes = "1KiB" }
-> f:6: inputs.b.spool.max_bytes = "1KiB": write a size from 1MiB to 1PiB
+> f:6: inputs.b.spool.max_bytes = "1KiB": write a size from "1MiB" to "1024TiB"
 type = "file"
 > f:4: `path` is missing in [inputs.b]: add a line such as `path = "/var/log/kubernetes/audit/audit.log"`
 type = "file"
