@@ -92,6 +92,8 @@ logql() { go_build logql .; }
 victorialogs() { go_build victoria-logs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs; }
 apiserver() { go_build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver; }
 kubectl() { go_build kubectl k8s.io/kubernetes/cmd/kubectl; }
+controllers() { go_build kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager; }
+scheduler() { go_build kube-scheduler k8s.io/kubernetes/cmd/kube-scheduler; }
 lumberjack() { go_build lumberjack .; }
 receiver() { go_build receiver .; }
 # No server: what kube-apiserver itself makes of an audit policy, for events/src/transform/policy/tests/.
@@ -123,6 +125,8 @@ if have_new_go; then
   server victorialogs bin/victoria-logs victorialogs
   server kubernetes bin/kubectl kubectl
   server kubernetes bin/kube-apiserver apiserver
+  server kubernetes bin/kube-controller-manager controllers
+  server kubernetes bin/kube-scheduler scheduler
   server loki bin/loki loki
   server logql bin/logql logql
   server ../../policy/evaluator bin/policy-evaluator evaluator
