@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the release of the commit again in another folder, from an archive of the sources without Git, and compares every
-# file with that of the first one, byte for byte.
+# Makes the release of the commit again in another folder, from an archive of the sources without Git, and compares
+# every file with that of the first one, byte for byte.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . etc/release/lib.sh

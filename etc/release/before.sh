@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the version before into target/before, from which tests upgrade (tests/backends/packages.rs and rollout.rs): the
-# program, packages, image and chart, all from the sources of the commit that `etc/release/before` names. Made once; after
-# that it only looks. It needs the history of the repository.
+# Builds the version before into target/before, from which tests upgrade (tests/backends/packages.rs and rollout.rs):
+# the program, packages, image and chart, all from the sources of the commit that `etc/release/before` names. Made once;
+# after that it only looks. It needs the history of the repository.
 #
 # The program is linked without optimisation across crates: that takes a third of the time, and does the same.
 set -euo pipefail

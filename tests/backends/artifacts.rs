@@ -21,7 +21,7 @@ pub(crate) enum Arch {
 impl Arch {
     const ALL: [Self; 2] = [Self::X86, Self::Arm];
 
-    /// The architectures of the release: both, or those that `AUDITRAIL_RELEASE_ARCHITECTURES` names, as for the scripts.
+    /// The architectures of the release: both, or those that `AUDITRAIL_RELEASE_ARCHITECTURES` names.
     pub(crate) fn released() -> Vec<Self> {
         let named = env::var("AUDITRAIL_RELEASE_ARCHITECTURES").ok();
         let is_named = |arch: &Self| {

@@ -1,5 +1,5 @@
-//! The packages of a release in a real systemd: they are installed on nodes laid out like those of kubeadm, RKE2 and K3s,
-//! upgraded from an older program while events are written, and removed.
+//! The packages of a release in a real systemd: they are installed on nodes laid out like those of kubeadm, RKE2 and
+//! K3s, upgraded from an older program while events are written, and removed.
 //!
 //! `etc/release/before.sh` makes the packages of the version before, from an older commit.
 

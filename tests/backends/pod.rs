@@ -1,7 +1,7 @@
 //! Containers that play a pod: the root file system of an image, and the volumes of the pod.
 //!
-//! `systemd-nspawn` plays the container runtime: a root file system that is read-only, one capability, no new privileges,
-//! a filter of system calls. That is as near as a machine without a container runtime comes.
+//! `systemd-nspawn` plays the container runtime: a root file system that is read-only, one capability, no new
+//! privileges, a filter of system calls. That is as near as a machine without a container runtime comes.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -52,8 +52,7 @@ impl ControlPlane {
     fn add_node(&self) {
         let node = format!(
             "apiVersion: v1\nkind: Node\nmetadata: {{name: {NODE}, labels: {{kubernetes.io/os: linux, \
-             node-role.kubernetes.io/control-plane: ''}}}}\nspec: {{taints: [{{key: \
-             node-role.kubernetes.io/control-plane, effect: NoSchedule}}]}}\n"
+             node-role.kubernetes.io/control-plane: ''}}}}\n"
         );
         self.server.write("node.yaml", &node);
         self.server.kubectl(&["create", "-f", "node.yaml"]).unwrap();
@@ -62,6 +61,12 @@ impl ControlPlane {
             r#"{{"status":{{"capacity":{room},"allocatable":{room},"conditions":[{{"type":"Ready","status":"True","reason":"KubeletReady"}}]}}}}"#
         );
         self.patch(&format!("/api/v1/nodes/{NODE}/status"), &status);
+        // A new node has the taint `not-ready` too, which another controller would take away now.
+        let taint = r#"{"key":"node-role.kubernetes.io/control-plane","effect":"NoSchedule"}"#;
+        self.patch(
+            &format!("/api/v1/nodes/{NODE}"),
+            &format!(r#"{{"spec":{{"taints":[{taint}]}}}}"#),
+        );
     }
 
     /// An object of the API.

@@ -1,7 +1,7 @@
 //! Plays the kubelet of the only node: it does what the API server's objects say. For each pod of the node it starts a
-//! container from the pod's image, with the pod's arguments, variables and volumes, and reports it ready once the pod's
-//! own readiness probe succeeds in it. For a pod that is to end it sends SIGTERM, waits for the pod's grace period, sends
-//! SIGKILL after it, and takes the pod away.
+//! container from the pod's image, with the pod's arguments, variables and volumes, and reports it ready once the
+//! pod's own readiness probe succeeds in it. For a pod that is to end it sends SIGTERM, waits for the pod's grace
+//! period, sends SIGKILL after it, and takes the pod away.
 //!
 //! Played is this alone. Missing are the runtime's own seccomp profile, cgroups, and the liveness probe.
 

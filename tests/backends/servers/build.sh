@@ -90,10 +90,17 @@ loki() { go_build loki github.com/grafana/loki/cmd/loki; }
 # No server: Loki's query language.
 logql() { go_build logql .; }
 victorialogs() { go_build victoria-logs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs; }
-apiserver() { go_build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver; }
-kubectl() { go_build kubectl k8s.io/kubernetes/cmd/kubectl; }
-controllers() { go_build kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager; }
-scheduler() { go_build kube-scheduler k8s.io/kubernetes/cmd/kube-scheduler; }
+# kubernetes NAME: a program of Kubernetes that knows its version. Helm asks the API server for it.
+kubernetes() {
+  local version
+  version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
+  go build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$out/bin/$1" \
+    "k8s.io/kubernetes/cmd/$1"
+}
+apiserver() { kubernetes kube-apiserver; }
+kubectl() { kubernetes kubectl; }
+controllers() { kubernetes kube-controller-manager; }
+scheduler() { kubernetes kube-scheduler; }
 lumberjack() { go_build lumberjack .; }
 receiver() { go_build receiver .; }
 # No server: what kube-apiserver itself makes of an audit policy, for events/src/transform/policy/tests/.
