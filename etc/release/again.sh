@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the binaries of the commit again in other folders, from an archive of the sources without Git, and compares
-# them with those of the release, byte for byte.
+# Makes the release of the commit again in another folder, from an archive of the sources without Git, and compares
+# every file with that of the first one, byte for byte.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . etc/release/lib.sh
@@ -12,10 +12,16 @@ mkdir "$other/a folder of another name"
 git archive HEAD | tar --extract --directory "$other/a folder of another name"
 cd "$other/a folder of another name"
 unset SOURCE_DATE_EPOCH CARGO_TARGET_DIR
-AUDITRAIL_RELEASE_ARTIFACTS=$other/artifacts etc/release/binaries.sh
-for arch in "${architectures[@]}"; do
-  for file in "$(binary "$arch")" "$(binary "$arch").debug"; do
-    cmp "$file" "$other/artifacts/${file##*/}" || fail "${file##*/} of two builds differ"
-    echo "the same in both builds: ${file##*/}"
-  done
+export AUDITRAIL_RELEASE_ARTIFACTS=$other/artifacts
+make_parts
+differ=
+for file in "$out"/*; do
+  name=${file##*/}
+  [ "$name" != SHA256SUMS ] || continue
+  if cmp "$file" "$other/artifacts/$name"; then
+    echo "the same in both builds: $name"
+  else
+    differ+=" $name"
+  fi
 done
+[ -z "$differ" ] || fail "of two builds differ:$differ"

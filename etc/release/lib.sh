@@ -26,3 +26,11 @@ fail() {
 
 # binary ARCHITECTURE: the binary's path among the artifacts.
 binary() { echo "$out/auditrail-$version-$1-linux-musl"; }
+
+# make_parts: makes everything but the checksums, in the folder of the sources.
+make_parts() {
+  local part
+  for part in binaries papers image packages; do
+    "etc/release/$part.sh"
+  done
+}

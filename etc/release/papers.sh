@@ -10,8 +10,12 @@ for arch in "${architectures[@]}"; do
   # It writes beside each Cargo.toml of the workspace; only the agent's is kept.
   name=target-sbom-$arch
   cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$arch-unknown-linux-musl" --override-filename "$name"
-  # Without the name of this folder, so that two of them are equal.
-  sed "s|path+file://$PWD|path+file:///auditrail|g" "$name.json" >"$out/auditrail-$version-$arch-linux-musl.cdx.json"
+  # Without the name of this folder, so that two of them are equal. Cargo leaves out the package's name if the folder has
+  # the same, and writes some characters of the folder as a URL does.
+  here=$(sed -n 's|.*"bom-ref": "path+file://\([^#"]*\)#.*|\1|p' "$name.json" | head -1 | sed 's/[].[*^$\|]/\\&/g')
+  sed -e "s|path+file://$here#$version|path+file://$here#auditrail@$version|g" \
+    -e "s|path+file://$here\([#/]\)|path+file:///auditrail\1|g" \
+    "$name.json" >"$out/auditrail-$version-$arch-linux-musl.cdx.json"
   rm -f "$name.json" ./*/"$name.json" ./*/*/"$name.json"
 done
 

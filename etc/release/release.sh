@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a release into target/release-artifacts: static binaries and their debug symbols, SBOM, licences, image, packages
-# and checksums. `release.sh --twice` then builds the binaries again from an archive of the commit in another folder, and
-# fails unless they are the same, byte for byte. It needs a machine with x86-64, the tools that `tools.sh` installs, and
+# and checksums. `release.sh --twice` then makes all of it again from an archive of the commit in another folder, and fails
+# unless every file is the same, byte for byte. It needs a machine with x86-64, the tools that `tools.sh` installs, and
 # the Debian packages that it names.
 #
 # AUDITRAIL_RELEASE_ARTIFACTS names another folder, AUDITRAIL_RELEASE_ARCHITECTURES="x86_64" fewer architectures.
@@ -11,9 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 rm -rf "$out"
 etc/release/tools.sh
-for part in binaries papers image packages; do
-  "etc/release/$part.sh"
-done
+make_parts
 (cd "$out" && sha256sum -- * >"$OLDPWD/target/SHA256SUMS" && mv "$OLDPWD/target/SHA256SUMS" .)
 [ "${1:-}" != --twice ] || etc/release/again.sh
 ls -l "$out"

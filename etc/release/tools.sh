@@ -5,8 +5,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 missing=
-for pair in musl-gcc=musl-tools aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu x86_64-linux-gnu-objcopy=binutils \
-  aarch64-linux-gnu-objcopy=binutils-aarch64-linux-gnu; do
+wanted=(musl-gcc=musl-tools)
+for arch in ${AUDITRAIL_RELEASE_ARCHITECTURES:-x86_64 aarch64}; do
+  wanted+=("$arch-linux-gnu-objcopy=binutils-${arch/_/-}-linux-gnu")
+  [ "$arch" = "$(uname -m)" ] || wanted+=("$arch-linux-gnu-gcc=gcc-$arch-linux-gnu")
+done
+for pair in "${wanted[@]}"; do
   command -v "${pair%=*}" >/dev/null || missing+=" ${pair#*=}"
 done
 [ -z "$missing" ] || { echo "missing: install the Debian packages$missing" >&2; exit 1; }

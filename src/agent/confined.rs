@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::own_files::named_files;
 use crate::config::{Config, FollowedLog, OutputKind};
 use crate::confine::{Allowed, Confinement, Purpose, Replaced, Strength, confine};
+use crate::disk;
 
 /// Files by which the C library finds hosts. Other programs put new ones into their place.
 const NAMES: &[&str] = &["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"];
@@ -77,6 +78,34 @@ pub(super) fn confine_to(config: &Config, path: &Path) -> Replaced {
         );
     }
     replaced
+}
+
+/// Confines a command that reads recorded logs: it may also read `paths`, and changes nothing beside the log. Without a
+/// word in the log, since a command ends soon.
+pub(crate) fn confine_command(config: &Config, path: &Path, paths: &[PathBuf]) {
+    if !config.confine {
+        return;
+    }
+    let read_only = |allowed: Allowed| match allowed.purpose {
+        Purpose::Follow => Allowed { purpose: Purpose::Read, ..allowed },
+        Purpose::Read | Purpose::Own => allowed,
+    };
+    let own = own(config, path).into_iter().map(read_only);
+    let named = paths.iter().flat_map(|path| with_links(path));
+    let named = named.map(|path| Allowed { path, purpose: Purpose::Read });
+    let Confinement { paths, system_calls } =
+        confine(&own.chain(named).chain(system()).collect::<Vec<_>>());
+    let (paths, system_calls) = (paths.to_string(), system_calls.to_string());
+    tracing::debug!(paths, system_calls, "the command confined itself to what it needs");
+}
+
+/// A path, and what the symbolic links in that directory lead to.
+fn with_links(path: &Path) -> Vec<PathBuf> {
+    let entries = disk::list(path).into_iter().flatten().flatten();
+    let targets = entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
+        .filter_map(|entry| entry.path().canonicalize().ok());
+    iter::once(path.to_owned()).chain(targets).collect()
 }
 
 /// Stops the agent when something takes the place of a path to which it confined itself, and returns the error with which

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 mod build;
 pub(crate) mod by_name;
-mod confined;
+pub(crate) mod confined;
 pub(crate) mod control;
 pub(crate) mod exposed;
 mod in_force;

@@ -26,10 +26,12 @@ mod ship;
 mod stdin;
 mod summary;
 
+use crate::agent::confined::confine_command;
 use crate::agent::own_files;
 use crate::agent::parts;
 use crate::agent::signals::stop_on_signal;
 use crate::config::Config;
+use crate::disk;
 use job::Job;
 pub(crate) use plan::refuse_foreign;
 pub(crate) use request::{ReplayRequest, TimeLimit};
@@ -46,6 +48,9 @@ pub(crate) fn replay(
     request: &ReplayRequest,
 ) -> anyhow::Result<ReplayReport> {
     own_files::refuse(&config, path)?;
+    // It reports its own errors when it is opened.
+    let _ = disk::create_dir_all(&config.state_dir);
+    confine_command(&config, path, &request.paths);
     ship(config, request)
 }
 

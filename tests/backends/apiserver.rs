@@ -130,6 +130,21 @@ impl ApiServer {
         http::send_by(client, method, &url, &headers, body.into()).unwrap()
     }
 
+    /// Writes a kubeconfig with the administrator's access, for other programs, and returns its path.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        let path = self.dir.path().join("kubeconfig");
+        let config = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
+             clusters: [{{name: test, cluster: {{server: 'https://127.0.0.1:{}', certificate-authority: {}}}}}]\n\
+             users: [{{name: admin, user: {{token: {TOKEN}}}}}]\n\
+             contexts: [{{name: test, context: {{cluster: test, user: admin}}}}]\n",
+            self.port,
+            self.dir.path().join("pki/apiserver.crt").display()
+        );
+        fs::write(&path, config).unwrap();
+        path
+    }
+
     /// Kills the server, so that its log grows no more. The log remains.
     pub(crate) fn stop(&mut self) {
         self.server.kill();

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::servers::{is_set, say};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The number that `etc/release/before` gives the version before.
+pub(crate) const BEFORE: &str = "0.0.9";
 
 /// An architecture that is released, by its name in Rust.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,7 +19,18 @@ pub(crate) enum Arch {
 }
 
 impl Arch {
-    pub(crate) const ALL: [Self; 2] = [Self::X86, Self::Arm];
+    const ALL: [Self; 2] = [Self::X86, Self::Arm];
+
+    /// The architectures of the release: both, or those that `AUDITRAIL_RELEASE_ARCHITECTURES` names.
+    pub(crate) fn released() -> Vec<Self> {
+        let named = env::var("AUDITRAIL_RELEASE_ARCHITECTURES").ok();
+        let is_named = |arch: &Self| {
+            named
+                .as_ref()
+                .is_none_or(|named| named.split_whitespace().any(|name| name == arch.rust()))
+        };
+        Self::ALL.into_iter().filter(is_named).collect()
+    }
 
     /// The architecture of this machine.
     pub(crate) fn own() -> Self {
@@ -57,12 +70,28 @@ pub(crate) fn image() -> Option<PathBuf> {
 
 /// The Debian package of this version, for this machine.
 pub(crate) fn deb() -> Option<PathBuf> {
-    artifact(&format!("auditrail_{VERSION}-1_{}.deb", Arch::own().debian()))
+    artifact(&deb_name(VERSION))
 }
 
 /// The RPM package of this version, for this machine.
 pub(crate) fn rpm() -> Option<PathBuf> {
-    artifact(&format!("auditrail-{VERSION}-1.{}.rpm", Arch::own().rust()))
+    artifact(&rpm_name(VERSION))
+}
+
+/// The file name of the Debian package of a version, for this machine.
+pub(crate) fn deb_name(version: &str) -> String {
+    format!("auditrail_{version}-1_{}.deb", Arch::own().debian())
+}
+
+/// The file name of the RPM package of a version, for this machine.
+pub(crate) fn rpm_name(version: &str) -> String {
+    format!("auditrail-{version}-1.{}.rpm", Arch::own().rust())
+}
+
+/// A file or folder of the version before, below `target/before`; `None`: it is not there, which is printed.
+pub(crate) fn before(name: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/before");
+    if_there(folder.join(name), "etc/release/before.sh")
 }
 
 fn artifact(name: &str) -> Option<PathBuf> {
@@ -70,11 +99,14 @@ fn artifact(name: &str) -> Option<PathBuf> {
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release-artifacts"),
         PathBuf::from,
     );
-    let path = folder.join(name);
-    if path.is_file() {
+    if_there(folder.join(name), "etc/release/release.sh")
+}
+
+fn if_there(path: PathBuf, made_by: &str) -> Option<PathBuf> {
+    if path.try_exists().unwrap() {
         return Some(path);
     }
-    let why = format!("{} is missing: etc/release/release.sh makes it", path.display());
+    let why = format!("{} is missing: {made_by} makes it", path.display());
     assert!(!is_set("AUDITRAIL_REQUIRE_RELEASE"), "{why}");
     say(&format!("not run: {why}"));
     None

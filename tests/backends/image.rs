@@ -1,98 +1,25 @@
 //! The container image of a release: it holds the binary, the certificates of the public authorities and nothing else,
 //! its index names both architectures, and it runs under the restrictions of the DaemonSet.
-//!
-//! The kubelet is played by `systemd-nspawn`: a root file system that is read-only, one capability, no new privileges, a
-//! filter of system calls, and the volumes of the pod. That is as near as a machine without a container runtime comes.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::artifacts::{self, Arch};
 use crate::container;
+use crate::pod::{self, ImageLayout, Mount, agent_below, hex, must};
 use kit::process::{Running, log_to};
 use kit::{free_port, tail, wait_for};
 
 const LIMIT: Duration = Duration::from_mins(1);
 /// `CAP_DAC_READ_SEARCH` (capability.h), the only capability of the pod.
 const CAPABILITIES: &str = "0000000000000004";
-/// Every other capability that `systemd-nspawn` would leave to the container (systemd-nspawn(1)). It has a word for all
-/// of them, which takes that one too.
-const DROPPED: &str = "CAP_AUDIT_CONTROL,CAP_AUDIT_WRITE,CAP_CHOWN,CAP_DAC_OVERRIDE,CAP_FOWNER,CAP_FSETID,\
-    CAP_IPC_OWNER,CAP_KILL,CAP_LEASE,CAP_LINUX_IMMUTABLE,CAP_MKNOD,CAP_NET_BIND_SERVICE,CAP_NET_BROADCAST,\
-    CAP_NET_RAW,CAP_SETFCAP,CAP_SETGID,CAP_SETPCAP,CAP_SETUID,CAP_SYS_ADMIN,CAP_SYS_BOOT,CAP_SYS_CHROOT,\
-    CAP_SYS_NICE,CAP_SYS_PTRACE,CAP_SYS_RESOURCE,CAP_SYS_TTY_CONFIG";
-
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-fn must(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command:?}: {text}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// An unpacked image layout.
-struct Layout {
-    dir: TempDir,
-}
-
-impl Layout {
-    fn unpack(archive: &Path) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        must(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(dir.path()));
-        Self { dir }
-    }
-
-    fn json(&self, name: &str) -> Value {
-        serde_json::from_slice(&fs::read(self.dir.path().join(name)).unwrap()).unwrap()
-    }
-
-    /// The path of the blob that a descriptor names. Its digest and size are checked.
-    fn blob(&self, descriptor: &Value) -> PathBuf {
-        let digest = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
-        let path = self.dir.path().join("blobs/sha256").join(digest);
-        let bytes = fs::read(&path).unwrap();
-        assert_eq!(descriptor["size"], bytes.len(), "{digest}");
-        assert_eq!(hex(&bytes), digest);
-        path
-    }
-
-    fn read(&self, descriptor: &Value) -> Value {
-        serde_json::from_slice(&fs::read(self.blob(descriptor)).unwrap()).unwrap()
-    }
-
-    /// The manifest of each architecture, by the architecture's name.
-    fn manifests(&self) -> BTreeMap<String, Value> {
-        let index = self.json("index.json");
-        let index = self.read(&index["manifests"][0]);
-        let manifests = index["manifests"].as_array().unwrap().iter();
-        manifests
-            .map(|descriptor| {
-                assert_eq!(descriptor["platform"]["os"], "linux");
-                let arch = descriptor["platform"]["architecture"].as_str().unwrap();
-                (arch.to_owned(), self.read(descriptor))
-            })
-            .collect()
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    for byte in Sha256::digest(bytes) {
-        write!(text, "{byte:02x}").unwrap();
-    }
-    text
 }
 
 /// The items of a list of strings in the DaemonSet.
@@ -106,11 +33,11 @@ fn listed(key: &str) -> Vec<String> {
 #[test]
 fn the_image_holds_the_binary_and_certificates_for_each_architecture() {
     let Some(archive) = artifacts::image() else { return };
-    let layout = Layout::unpack(&archive);
+    let layout = ImageLayout::unpack(&archive);
     assert_eq!(layout.json("oci-layout")["imageLayoutVersion"], "1.0.0");
     let manifests = layout.manifests();
-    assert_eq!(manifests.len(), Arch::ALL.len());
-    for arch in Arch::ALL {
+    assert_eq!(manifests.len(), Arch::released().len());
+    for arch in Arch::released() {
         let manifest = &manifests[arch.debian()];
         let config = layout.read(&manifest["config"]);
         assert_eq!(config["architecture"], arch.debian());
@@ -139,23 +66,9 @@ struct Pod {
 }
 
 impl Pod {
-    fn new(layout: &Layout) -> Self {
+    fn new(layout: &ImageLayout) -> Self {
         let pod = Self { dir: tempfile::tempdir().unwrap() };
-        let layer = layout.blob(&layout.manifests()[Arch::own().debian()]["layers"][0]);
-        // The runtime makes the folders on which it mounts something.
-        for mount in [
-            "proc",
-            "sys",
-            "dev",
-            "run",
-            "tmp",
-            "etc/auditrail",
-            "var/log/kubernetes/audit",
-            "var/lib/auditrail",
-        ] {
-            fs::create_dir_all(pod.path("root").join(mount)).unwrap();
-        }
-        must(Command::new("tar").arg("-xzf").arg(&layer).arg("-C").arg(pod.path("root")));
+        layout.root(&pod.path("root"));
         for volume in ["config", "log", "state"] {
             fs::create_dir(pod.path(volume)).unwrap();
         }
@@ -180,41 +93,20 @@ impl Pod {
 
     /// Starts the image's entry point with the arguments of the DaemonSet.
     fn start(&self, log: &Path) -> Running {
-        let bind = |kind: &str, volume: &str, to: &str| {
-            format!("--{kind}={}:{to}", self.path(volume).display())
+        let mount = |volume: &str, to: &str, read_only| Mount {
+            from: self.path(volume),
+            to: to.to_owned(),
+            read_only,
         };
-        let mut command = Command::new("systemd-nspawn");
-        command
-            .args(["--quiet", "--register=no", "--keep-unit", "--console=pipe", "--read-only"])
-            .arg(format!("--drop-capability={DROPPED}"))
-            .args(["--no-new-privileges=yes", "--kill-signal=SIGTERM"])
-            .args(["--resolv-conf=off", "--timezone=off", "--link-journal=no"])
-            .arg(format!("--directory={}", self.path("root").display()))
-            .arg(bind("bind-ro", "config", "/etc/auditrail"))
-            .arg(bind("bind", "log", "/var/log/kubernetes/audit"))
-            .arg(bind("bind", "state", "/var/lib/auditrail"))
-            .arg("--")
-            .arg(&listed("command")[0])
-            .args(listed("args"))
-            .stdin(Stdio::null());
+        let mounts = [
+            mount("config", "/etc/auditrail", true),
+            mount("log", "/var/log/kubernetes/audit", false),
+            mount("state", "/var/lib/auditrail", false),
+        ];
+        let mut command = pod::command(&self.path("root"), &mounts, &[]);
+        command.arg(&listed("command")[0]).args(listed("args"));
         Running::spawn(log_to(&mut command, log))
     }
-}
-
-/// The process that runs the image's binary, by its ID on this machine.
-fn agent_below(nspawn: u32) -> Result<u32, String> {
-    let parent = |pid: u32| -> Option<u32> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
-    };
-    let pids = fs::read_dir("/proc").unwrap().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let found = pids.filter(|pid| {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        let above = std::iter::successors(parent(*pid), |pid| parent(*pid));
-        name == "auditrail\n" && above.take(5).any(|pid| pid == nspawn)
-    });
-    found.min().ok_or_else(|| "it does not run yet".to_owned())
 }
 
 #[test]
@@ -223,7 +115,7 @@ fn the_image_works_under_the_restrictions_of_the_daemonset() {
     if !container::possible() {
         return;
     }
-    let pod = Pod::new(&Layout::unpack(&archive));
+    let pod = Pod::new(&ImageLayout::unpack(&archive));
     let log = pod.path("console.log");
     let mut nspawn = pod.start(&log);
     let agent = wait_for("the agent to start", LIMIT, || {

@@ -1,42 +1,38 @@
-//! The packages of a release in a real systemd: they are installed on nodes laid out like those of kubeadm, RKE2 and K3s,
-//! upgraded while events are written and the store is away, and removed.
+//! The packages of a release in a real systemd: they are installed on nodes laid out like those of kubeadm, RKE2 and
+//! K3s, upgraded from an older program while events are written, and removed.
 //!
-//! The version before comes from `target/packages-before`, or from the folder that `AUDITRAIL_PACKAGES_BEFORE` names.
-//! `.ci/run` makes it from the same commit under an older version.
+//! `etc/release/before.sh` makes the packages of the version before, from an older commit.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
 use crate::artifacts;
 use crate::container::{self, Container, Usr};
+use crate::layout::{Layout, usual_port};
 use crate::loki::Loki;
+use crate::writer::Writing;
 use kit::events::{Expected, Maker, log_of};
 use kit::{LogWriter, wait_for};
 
-mod layout;
 mod manager;
-mod writer;
 
-use layout::Layout;
 use manager::Manager;
-use writer::Writing;
 
 const LIMIT: Duration = Duration::from_mins(1);
 /// The operator should see the first event within this time of the start.
 const FIRST_EVENT: Duration = Duration::from_secs(10);
 const SELECTOR: &str = "{cluster=\"test\"}";
 const CONFIG: &str = "/etc/auditrail/auditrail.toml";
+const PROGRAM: &str = "sha256sum /usr/bin/auditrail";
 /// Rate of the events that the API server writes during an upgrade.
 const EVENTS_PER_SECOND: usize = 3000;
 /// How many events wait when the upgrade begins.
 const BACKLOG: usize = 6000;
-
-/// The containers share the network of the machine, and `init` leaves the status page at its usual port.
-static PORT: Mutex<()> = Mutex::new(());
 
 /// A control-plane node without an agent, and a store outside of it.
 struct Node {
@@ -50,13 +46,9 @@ struct Node {
 
 impl Node {
     fn start(layout: Layout, manager: Manager, packages: &[PathBuf]) -> Self {
-        let port = PORT.lock().unwrap_or_else(PoisonError::into_inner);
+        let port = usual_port();
         let container = Container::boot(Usr::ForPackages, |root| {
-            for (path, text) in layout.files() {
-                let path = root.join(path.trim_start_matches('/'));
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, text).unwrap();
-            }
+            layout.write(root);
             manager.prepare(root);
             for package in packages {
                 fs::copy(package, root.join("root").join(package.file_name().unwrap())).unwrap();
@@ -125,21 +117,36 @@ fn first_contact(node: &Node) {
     node.wait_delivered();
 }
 
-/// Upgrades while the API server writes, and while a backlog waits for a store that is away.
-fn upgrade(node: &mut Node, manager: Manager, new: &Path) {
+/// Where the store is during an upgrade.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Store {
+    /// It takes events, so that requests are under way when the old agent ends.
+    There,
+    /// It is away, so that a backlog waits.
+    Away,
+}
+
+/// Upgrades while the API server writes.
+fn upgrade(node: &mut Node, manager: Manager, new: &Path, store: Store) {
     let config = fs::read_to_string(node.container.path(CONFIG)).unwrap();
     let before = node.container.property("MainPID");
-    node.loki.kill();
+    if store == Store::Away {
+        node.loki.kill();
+    }
     let maker = Maker::from_ago(SignedDuration::from_mins(5));
     let writing = Writing::start(node.log(), maker, EVENTS_PER_SECOND);
     writing.wait_for(BACKLOG);
+    let old = node.container.must(PROGRAM);
     let said = node.container.must(&manager.install(new));
     let written = writing.count();
+    assert_ne!(node.container.must(PROGRAM), old, "the version before has the same program");
     assert_ne!(node.container.property("MainPID"), before, "the old program still runs: {said}");
     assert_eq!(node.container.property("ActiveState"), "active", "{said}");
     assert_eq!(fs::read_to_string(node.container.path(CONFIG)).unwrap(), config);
     writing.wait_for(written + BACKLOG);
-    node.loki.resume();
+    if store == Store::Away {
+        node.loki.resume();
+    }
     node.events.extend(writing.stop());
     node.wait_delivered();
     node.loki.assert_holds(SELECTOR, &node.events);
@@ -149,8 +156,8 @@ fn upgrade(node: &mut Node, manager: Manager, new: &Path) {
 fn remove(node: &mut Node, manager: Manager) {
     node.loki.kill();
     node.append(50);
-    wait_for("a link of the log", LIMIT, || match node.links().len() {
-        0 => Err("there is none".to_owned()),
+    wait_for("a link of the log", LIMIT, || match fs::metadata(node.log()).unwrap().nlink() {
+        1 => Err("there is none".to_owned()),
         _ => Ok(()),
     });
     fs::remove_file(LogWriter::new(node.log()).rotate_now()).unwrap();
@@ -165,7 +172,7 @@ fn remove(node: &mut Node, manager: Manager) {
 }
 
 /// The whole life of a package on a node: installed as the version before, upgraded, removed.
-fn life(manager: Manager, layout: Layout) -> Option<Node> {
+fn life(manager: Manager, layout: Layout, store: Store) -> Option<Node> {
     let (new, before) = (manager.artifact()?, manager.before()?);
     if !container::possible() {
         return None;
@@ -173,14 +180,14 @@ fn life(manager: Manager, layout: Layout) -> Option<Node> {
     let mut node = Node::start(layout, manager, &[before.clone(), new.clone()]);
     node.container.must(&manager.install(&before));
     first_contact(&node);
-    upgrade(&mut node, manager, &new);
+    upgrade(&mut node, manager, &new, store);
     remove(&mut node, manager);
     Some(node)
 }
 
 #[test]
 fn a_debian_package_is_installed_upgraded_removed_and_purged_on_a_kubeadm_node() {
-    let Some(node) = life(Manager::Dpkg, Layout::Kubeadm) else { return };
+    let Some(node) = life(Manager::Dpkg, Layout::Kubeadm, Store::Away) else { return };
     node.container.must("dpkg --purge auditrail");
     for gone in ["/var/lib/auditrail", "/etc/auditrail"] {
         assert!(!node.has(gone), "{gone} is left");
@@ -189,7 +196,7 @@ fn a_debian_package_is_installed_upgraded_removed_and_purged_on_a_kubeadm_node()
 
 #[test]
 fn an_rpm_package_is_installed_upgraded_and_removed_on_an_rke2_node() {
-    life(Manager::Rpm, Layout::Rke2);
+    life(Manager::Rpm, Layout::Rke2, Store::There);
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(crate) enum Server {
     /// A receiver of pushes that decodes them with Loki's own message types.
     Receiver,
     KubeApi,
+    KubeControllers,
+    KubeScheduler,
     Lumberjack,
 }
 
@@ -40,6 +42,8 @@ impl Server {
             Self::VictoriaLogs => "bin/victoria-logs",
             Self::Receiver => "bin/receiver",
             Self::KubeApi => "bin/kube-apiserver",
+            Self::KubeControllers => "bin/kube-controller-manager",
+            Self::KubeScheduler => "bin/kube-scheduler",
             Self::Lumberjack => "bin/lumberjack",
         }
     }

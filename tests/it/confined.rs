@@ -2,11 +2,13 @@
 //! confined itself to is replaced.
 
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use kit::events::Maker;
+use kit::events::{Maker, log_of};
 use kit::process::{self, Running};
 use kit::{FakeStore, LogWriter, wait_for};
 use rustix::process::Signal;
@@ -129,6 +131,49 @@ fn an_agent_that_shall_not_confine_itself_says_so() {
     assert_eq!(of_threads(agent.id(), "Seccomp")[0], before[0]);
     assert!(agent.stop().success());
     assert!(place.said().contains("`confine` is false"), "{}", place.said());
+}
+
+/// A command with this configuration, and what it prints with `-v`.
+fn command(place: &Place, name: &str, path: &str) -> Command {
+    let mut command = Command::new(process::binary());
+    command.args(["-v", name, "-c"]).arg(place.path("etc/auditrail.toml")).arg(path);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_replay_of_standard_input_is_confined_before_it_reads() {
+    let mut place = Place::new("");
+    let mut replay = command(&place, "replay", "-").spawn().unwrap();
+    wait_for("the replay to be confined", LIMIT, || {
+        let filters = of_threads(replay.id(), "Seccomp");
+        let whole = filters.len() > 1 && filters.iter().all(|mode| mode == "2");
+        if whole { Ok(()) } else { Err(format!("{filters:?}")) }
+    });
+    let line = place.made.event(200).line + "\n";
+    replay.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+    let said = replay.wait_with_output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    assert_eq!(place.store.state().stored.len(), 1);
+}
+
+#[test]
+fn a_confined_replay_and_verify_read_what_the_command_line_names() {
+    let mut place = Place::new("");
+    let events: Vec<_> = (0..20).map(|_| place.made.event(200)).collect();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (folder, file) = (elsewhere.path().join("logs"), elsewhere.path().join("copied"));
+    fs::create_dir(&folder).unwrap();
+    fs::write(&file, log_of(&events)).unwrap();
+    symlink(&file, folder.join("audit.log")).unwrap();
+    for name in ["replay", "verify"] {
+        let said = command(&place, name, folder.to_str().unwrap()).output().unwrap();
+        let text = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.success(), "{name}: {text}");
+        assert!(text.contains("the command confined itself to what it needs"), "{name}: {text}");
+        assert!(!text.contains("not confined"), "{name}: {text}");
+        assert_eq!(place.store.state().stored.len(), events.len(), "{name}");
+    }
 }
 
 #[test]

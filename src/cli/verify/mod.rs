@@ -16,6 +16,7 @@ mod report;
 
 use super::outcome::ExitCode;
 use super::replay as command;
+use crate::agent::confined::confine_command;
 use crate::config::Config;
 use crate::replay::{self, ReplayRequest};
 use crate::verify::Missing;
@@ -24,6 +25,7 @@ use job::{Compared, Job};
 
 /// Runs `verify`.
 pub(super) fn verify(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    confine_command(config, &arguments.config, &arguments.paths);
     let job = Job::new(config, arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,10 +1,9 @@
 //! The package managers: their commands and their databases.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
-use crate::artifacts::{self, Arch};
-use crate::servers::{is_set, say};
+use crate::artifacts::{self, BEFORE};
 
 /// What the package depends on, as dpkg's database has it. Nothing else is installed there, so nothing else is needed.
 const INSTALLED: &str = "\
@@ -33,25 +32,11 @@ impl Manager {
 
     /// The package of the version before.
     pub(super) fn before(self) -> Option<PathBuf> {
-        let folder = env::var_os("AUDITRAIL_PACKAGES_BEFORE").map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/packages-before"),
-            PathBuf::from,
-        );
-        let end = match self {
-            Self::Dpkg => format!("_{}.deb", Arch::own().debian()),
-            Self::Rpm => format!(".{}.rpm", Arch::own().rust()),
+        let name = match self {
+            Self::Dpkg => artifacts::deb_name(BEFORE),
+            Self::Rpm => artifacts::rpm_name(BEFORE),
         };
-        let files = fs::read_dir(&folder).into_iter().flatten().flatten();
-        let mut found = files.map(|entry| entry.path()).filter(|path| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&end))
-        });
-        let before = found.next();
-        if before.is_none() {
-            let why = format!("no package of a version before in {}", folder.display());
-            assert!(!is_set("AUDITRAIL_REQUIRE_RELEASE"), "{why}");
-            say(&format!("not run: {why}"));
-        }
-        before
+        artifacts::before(&format!("artifacts/{name}"))
     }
 
     /// Makes the database of installed packages.

@@ -90,8 +90,17 @@ loki() { go_build loki github.com/grafana/loki/cmd/loki; }
 # No server: Loki's query language.
 logql() { go_build logql .; }
 victorialogs() { go_build victoria-logs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs; }
-apiserver() { go_build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver; }
-kubectl() { go_build kubectl k8s.io/kubernetes/cmd/kubectl; }
+# kubernetes NAME: a program of Kubernetes that knows its version. Helm asks the API server for it.
+kubernetes() {
+  local version
+  version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
+  go build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$out/bin/$1" \
+    "k8s.io/kubernetes/cmd/$1"
+}
+apiserver() { kubernetes kube-apiserver; }
+kubectl() { kubernetes kubectl; }
+controllers() { kubernetes kube-controller-manager; }
+scheduler() { kubernetes kube-scheduler; }
 lumberjack() { go_build lumberjack .; }
 receiver() { go_build receiver .; }
 # No server: what kube-apiserver itself makes of an audit policy, for events/src/transform/policy/tests/.
@@ -123,6 +132,8 @@ if have_new_go; then
   server victorialogs bin/victoria-logs victorialogs
   server kubernetes bin/kubectl kubectl
   server kubernetes bin/kube-apiserver apiserver
+  server kubernetes bin/kube-controller-manager controllers
+  server kubernetes bin/kube-scheduler scheduler
   server loki bin/loki loki
   server logql bin/logql logql
   server ../../policy/evaluator bin/policy-evaluator evaluator

@@ -21,7 +21,8 @@ modules ../../policy/evaluator .
 modules victorialogs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
 modules loki github.com/grafana/loki/cmd/loki
 modules logql .
-modules kubernetes k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl
+modules kubernetes k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl \
+  k8s.io/kubernetes/cmd/kube-controller-manager k8s.io/kubernetes/cmd/kube-scheduler
 for server in elasticsearch opensearch2 opensearch3; do
   "$work/licences" jars "$out/$server/repository" || failed=1
 done

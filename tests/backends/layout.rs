@@ -1,5 +1,9 @@
 //! The files of a node that say where its API server writes the audit log, as each distribution lays them out.
 
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 const POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Request\n";
 
 /// What `kubeadm` writes, cut to what matters here.
@@ -46,15 +50,26 @@ kube-apiserver-arg:
 
 /// The distribution that a node looks like.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     Kubeadm,
     Rke2,
     K3s,
 }
 
 impl Layout {
+    pub(crate) const ALL: [Self; 3] = [Self::Kubeadm, Self::Rke2, Self::K3s];
+
+    /// Writes the files below the root directory of a node.
+    pub(crate) fn write(self, root: &Path) {
+        for (path, text) in self.files() {
+            let path = root.join(path.trim_start_matches('/'));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    }
+
     /// Paths in the container, and the text of each.
-    pub(super) fn files(self) -> &'static [(&'static str, &'static str)] {
+    fn files(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Kubeadm => &[
                 ("/etc/kubernetes/manifests/kube-apiserver.yaml", KUBEADM),
@@ -73,11 +88,17 @@ impl Layout {
     }
 
     /// The path of the audit log in the container.
-    pub(super) fn log(self) -> &'static str {
+    pub(crate) fn log(self) -> &'static str {
         match self {
             Self::Kubeadm => "/var/log/kubernetes/audit/audit.log",
             Self::Rke2 => "/var/lib/rancher/rke2/server/logs/audit.log",
             Self::K3s => "/var/lib/rancher/k3s/server/logs/audit.log",
         }
     }
+}
+
+/// Takes the usual port of the status page, where `init` leaves it: the containers share the network of the machine.
+pub(crate) fn usual_port() -> MutexGuard<'static, ()> {
+    static PORT: Mutex<()> = Mutex::new(());
+    PORT.lock().unwrap_or_else(PoisonError::into_inner)
 }
