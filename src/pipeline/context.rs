@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::heartbeats::HeartbeatSettings;
 use super::in_flight::Slots;
 use super::lives::Lives;
 use super::recovery::RecoveryGrace;
@@ -22,6 +23,8 @@ pub(crate) struct Settings {
     /// Of one request.
     pub(crate) timeout: Duration,
     pub(crate) drain_timeout: Duration,
+    /// `None`: no heartbeats.
+    pub(crate) heartbeat: Option<HeartbeatSettings>,
 }
 
 /// Shared by all deliveries of a pipeline.

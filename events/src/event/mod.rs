@@ -10,7 +10,8 @@
 //!   hold no audit events. The room `json` walks through lines and undoes escapes.
 //! - Shared by input, pipeline and checkpoint: `position.rs` and `identity.rs` (fingerprints and document ids, for
 //!   idempotent writes), `cursor.rs` (progress and watermark), `marks.rs`, `key.rs` and `seen_generations.rs`.
-//! - `gap.rs` makes the event that reports lost events, and `reason.rs` says why events are lost or sent again.
+//! - `gap.rs` makes the event that reports lost events, `heartbeat.rs` the record that says that the agent works, and
+//!   `reason.rs` says why events are lost or sent again.
 
 use std::borrow::Cow;
 
@@ -24,6 +25,7 @@ mod frame;
 pub mod fuzz_tests;
 mod gap;
 mod groups;
+mod heartbeat;
 mod identity;
 mod inside;
 mod key;
@@ -43,6 +45,7 @@ pub use decode::{Piece, pieces, plain};
 pub use format::Format;
 pub use frame::TextFrame;
 pub use gap::{Extent, GapFacts, GapPlace, GapRecord};
+pub use heartbeat::{HeartbeatFacts, HeartbeatNames, HeartbeatRecord};
 pub use identity::{IdScheme, Ids, LogName};
 pub use key::Key;
 pub use marks::{Earlier, Mark, Marks};
@@ -184,7 +187,8 @@ impl Batch {
     pub fn position(&self, index: usize) -> Position {
         let event = &self.events[index];
         let generation = match event.whole {
-            RecordKind::Event | RecordKind::Torn => self.generation,
+            // The batch of a heartbeat holds nothing else.
+            RecordKind::Event | RecordKind::Torn | RecordKind::Heartbeat => self.generation,
             // Every gap has a fingerprint of its own, and a batch may hold several gaps.
             RecordKind::Gap => self.own_print(index).unwrap_or(self.generation),
         };
