@@ -36,6 +36,7 @@ mod elastic_refusals;
 mod elastic_rules;
 mod everything;
 mod gaps;
+mod heartbeats;
 mod hostile;
 mod image;
 mod index_mode;
