@@ -64,6 +64,8 @@ use source::ConfigSource;
 use table::Table;
 
 /// The whole configuration, every value checked and every default filled in.
+///
+/// Many fields: one for each key and table at the top of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// Name of this node in labels; `None`: the host name, which the checkpoint keeps from the first start.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::heartbeats::HeartbeatSettings;
 use super::in_flight::Slots;
 use super::lives::Lives;
 use super::recovery::RecoveryGrace;
@@ -25,6 +24,15 @@ pub(crate) struct Settings {
     pub(crate) drain_timeout: Duration,
     /// `None`: no heartbeats.
     pub(crate) heartbeat: Option<HeartbeatSettings>,
+}
+
+/// When to send heartbeats.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeartbeatSettings {
+    /// Length of a slot.
+    pub(crate) every: Duration,
+    /// As for the verdict on the trail: how long an output may be unreachable.
+    pub(crate) unready_after: Duration,
 }
 
 /// Shared by all deliveries of a pipeline.

@@ -9,23 +9,13 @@
 //! as far as the agent lives. If the clock is set back and the agent restarts, Loki may hold two of one slot.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::context::DeliveryContext;
+use super::context::{DeliveryContext, HeartbeatSettings};
 use crate::event::{Fingerprint, HeartbeatFacts, HeartbeatNames, HeartbeatRecord, Nanos};
 use crate::output::{Answer, EventRef, Verdict};
 use crate::telemetry::{HeartbeatResult, Telemetry, Time};
-
-/// When to send heartbeats.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HeartbeatSettings {
-    /// Length of a slot.
-    pub(crate) every: Duration,
-    /// As for the verdict on the trail: how long an output may be unreachable.
-    pub(crate) unready_after: Duration,
-}
 
 /// The heartbeats of one pipeline.
 pub(super) struct Heartbeats {

@@ -51,9 +51,8 @@ mod selection;
 mod taken;
 mod waits;
 
-pub(crate) use context::Settings;
+pub(crate) use context::{HeartbeatSettings, Settings};
 pub(crate) use counts::{Counts, EventCount};
-pub(crate) use heartbeats::HeartbeatSettings;
 pub(crate) use in_doubt::InDoubt;
 pub(crate) use lives::Lives;
 pub(crate) use resend::{Ask, Resend, Sum};

@@ -91,7 +91,7 @@ const AGENT: &[MetricRow<Telemetry>] = &[
     MetricRow("auditrail_checkpoint_last_success_timestamp_seconds", "Time of the last write of the checkpoint.", Seconds(|t, _| t.disk().checkpoint_saved.get().map(Time::seconds))),
     MetricRow("auditrail_checkpoint_forged", "1 if a checkpoint failed authentication when the agent started.", Gauge(|t| Some(t.disk().forged().is_some().into()))),
     MetricRow("auditrail_state_bytes", "Bytes of all that the agent keeps in its state directory.", Gauge(|t| Some(t.disk().state_bytes.get()))),
-    MetricRow("auditrail_disk_max_bytes", "The bound disk.max_bytes of the configuration, which auditrail_state_bytes counts against.", Gauge(|t| t.in_force().map(|config| config.disk_max_bytes))),
+    MetricRow("auditrail_disk_max_bytes", "The bound disk.max_bytes of the configuration, which auditrail_state_bytes counts against.", Gauge(|t| Some(t.disk().max_bytes.get()))),
     MetricRow("auditrail_stuck_loops", "Loops of the agent that have not moved for a minute; /livez names them.", Gauge(|t| Some(t.liveness(Instant::now()).len() as u64))),
     MetricRow("auditrail_config_last_reload_successful", "1 while the last reload of the configuration was accepted.", Gauge(|t| Some(t.reload().problem().is_none().into()))),
     MetricRow("auditrail_config_last_reload_success_timestamp_seconds", "Time of the last reload that was accepted.", Seconds(|t, _| t.reload().last_success().map(Time::seconds))),

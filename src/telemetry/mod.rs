@@ -145,6 +145,7 @@ impl Telemetry {
 
     /// The configuration in force, from the start or the last reload on.
     pub(crate) fn set_in_force(&self, in_force: InForce) {
+        self.0.disk.max_bytes.set(in_force.disk_max_bytes);
         for input in &in_force.inputs {
             self.input(&input.name).hold_max_bytes.set(input.hold_max_bytes);
         }

@@ -81,6 +81,7 @@ pub(crate) fn busy() -> Telemetry {
 
     telemetry.disk().saved(at(59));
     telemetry.disk().state_bytes.set(12_288);
+    telemetry.disk().max_bytes.set(1 << 30);
     telemetry.set_memory_bound(512 << 20);
     telemetry
 }
