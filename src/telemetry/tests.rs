@@ -48,6 +48,7 @@ pub(crate) fn busy() -> Telemetry {
     loki.latency.observe(Duration::from_millis(180));
     loki.requests.answered(204, Duration::from_millis(12), 65_536);
     loki.lookups.of(LookupResult::Found).inc();
+    loki.heartbeats.count(at(0), HeartbeatResult::Delivered);
     loki.set_cursor(DeliveredUpTo {
         generation: [0xa7; 16],
         file: Some("audit.log".into()),
