@@ -43,7 +43,7 @@ install -D -m 0644 -t $doc/docs docs/*.md
 install -m 0644 "$out/auditrail-$version-licences.txt" $doc/licences.txt
 install -m 0644 etc/auditrail.toml etc/elasticsearch-template.json systemd/own-user.conf etc/kubernetes/audit-policy.yaml \
   $doc/examples/
-cp -r etc/examples/. etc/prometheus etc/grafana $doc/examples/
+cp -r etc/examples/. etc/prometheus etc/grafana etc/loki etc/elasticsearch $doc/examples/
 find $stage -type f -exec chmod 0644 {} +
 
 for arch in "${architectures[@]}"; do

@@ -139,6 +139,7 @@ fn parts(config: &Config) -> BTreeMap<String, String> {
         checkpoint_interval,
         drain_timeout,
         unready_after,
+        heartbeat,
         inputs,
         outputs,
         server,
@@ -154,6 +155,7 @@ fn parts(config: &Config) -> BTreeMap<String, String> {
         ("checkpoint_interval", format!("{checkpoint_interval:?}")),
         ("drain_timeout", format!("{drain_timeout:?}")),
         ("unready_after", format!("{unready_after:?}")),
+        ("heartbeat", format!("{heartbeat:?}")),
         ("[server]", format!("{server:?}")),
         ("confine", confine.to_string()),
     ]

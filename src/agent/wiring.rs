@@ -16,7 +16,9 @@ use crate::dead_letters::DeadLetters;
 use crate::event::{Cursor, IdScheme, RetryReason};
 use crate::input::{Input, Large, Reader};
 use crate::output::{Ended, Exchange, File, Meter, Output, Queryable};
-use crate::pipeline::{Counts, InDoubt, Lives, Pipeline, PipelineParts, Selection, Settings};
+use crate::pipeline::{
+    Counts, HeartbeatSettings, InDoubt, Lives, Pipeline, PipelineParts, Selection, Settings,
+};
 use crate::telemetry::{Outcome, PairStats, Telemetry};
 
 /// One input and one output of the configuration.
@@ -80,7 +82,15 @@ impl Wiring<'_> {
             max_bytes_per_second: self.output.max_bytes_per_second.map(share),
             timeout,
             drain_timeout: self.config.drain_timeout,
+            heartbeat: self.heartbeat(),
         }
+    }
+
+    /// None for a file: who reads it can see the node itself, and after a crash the agent cuts the file back to what is
+    /// acknowledged, which a heartbeat is not.
+    fn heartbeat(&self) -> Option<HeartbeatSettings> {
+        let every = self.config.heartbeat.filter(|_| self.output.kind.http().is_some())?;
+        Some(HeartbeatSettings { every, unready_after: self.config.unready_after })
     }
 
     pub(crate) fn reader(&self, input: &Input, cursor: Option<Cursor>, large: &Large) -> Reader {

@@ -70,6 +70,8 @@ use source::ConfigSource;
 use table::Table;
 
 /// The whole configuration, every value checked and every default filled in.
+///
+/// Many fields: one for each key and table at the top of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// Name of this node in labels; `None`: the host name, which the checkpoint keeps from the first start.
@@ -84,6 +86,8 @@ pub(crate) struct Config {
     pub(crate) drain_timeout: Duration,
     /// How long an output may be unreachable before `/readyz` turns red. Default 60 s; [`Duration::MAX`] for "off".
     pub(crate) unready_after: Duration,
+    /// How often each output gets a heartbeat; `None` for none, which is the default.
+    pub(crate) heartbeat: Option<Duration>,
     /// At least one, in the order of their names.
     pub(crate) inputs: Vec<InputKind>,
     /// At least one, in the order of their names.
@@ -102,6 +106,7 @@ pub(crate) const SCHEMA: &str = include_str!("../../etc/auditrail.schema.json");
 const STATE_DIR: &str = "/var/lib/auditrail";
 const CHECKPOINT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(1);
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(10);
+const HEARTBEAT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const UNREADY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(168);
 
 impl Config {
@@ -146,6 +151,16 @@ impl Config {
             Some(item) if item.is_off() => Duration::MAX,
             Some(item) => item.duration(UNREADY)?,
         };
+        let heartbeat = match document.get("heartbeat") {
+            Some(item) if !item.is_off() => {
+                let every = item.duration(HEARTBEAT)?;
+                if every.subsec_nanos() != 0 {
+                    return Err(item.wrong("write whole seconds"));
+                }
+                Some(every)
+            }
+            _ => None,
+        };
         let confine = document.or("confine", true, Item::flag)?;
         let server = Server::read(document.table("server")?)?;
         let mut inputs = input::read_all(&mut document, &mut paths, &state_dir)?;
@@ -163,6 +178,7 @@ impl Config {
             checkpoint_interval,
             drain_timeout,
             unready_after,
+            heartbeat,
             inputs,
             outputs,
             server,

@@ -44,6 +44,7 @@ impl Config {
         toml.set("drain_timeout", show_duration(self.drain_timeout));
         let unready_after = Some(self.unready_after).filter(|time| *time != Duration::MAX);
         toml.set("unready_after", or_off(unready_after.map(show_duration)));
+        toml.set("heartbeat", or_off(self.heartbeat.map(show_duration)));
         toml.set("confine", self.confine);
         toml.table(&["disk"]);
         toml.set("max_bytes", show_size(self.disk.max_bytes));

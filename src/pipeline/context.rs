@@ -22,6 +22,17 @@ pub(crate) struct Settings {
     /// Of one request.
     pub(crate) timeout: Duration,
     pub(crate) drain_timeout: Duration,
+    /// `None`: no heartbeats.
+    pub(crate) heartbeat: Option<HeartbeatSettings>,
+}
+
+/// When to send heartbeats.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeartbeatSettings {
+    /// Length of a slot.
+    pub(crate) every: Duration,
+    /// As for the verdict on the trail: how long an output may be unreachable.
+    pub(crate) unready_after: Duration,
 }
 
 /// Shared by all deliveries of a pipeline.

@@ -3,7 +3,7 @@
 //!
 //! - `run.rs` is the loop. A thread (`read_thread.rs`) reads one chunk ahead. `flow.rs` holds the chunks and gaps
 //!   between the reader and the cursor, `gap_journal.rs` the gaps that are not delivered yet. `housekeeping.rs` does
-//!   the periodic work.
+//!   the periodic work, and `heartbeats.rs` tells the store at regular times that the agent works.
 //! - `delivery.rs`: each chunk becomes a task (`chunk_task.rs`). It ends only when the output has acknowledged every
 //!   event, or has refused it and the event is stored as a dead letter (`refusals.rs`). `context.rs` is what the
 //!   deliveries of a pipeline share.
@@ -35,6 +35,7 @@ mod counts;
 mod delivery;
 mod flow;
 mod gap_journal;
+mod heartbeats;
 mod housekeeping;
 mod in_doubt;
 mod in_flight;
@@ -50,7 +51,7 @@ mod selection;
 mod taken;
 mod waits;
 
-pub(crate) use context::Settings;
+pub(crate) use context::{HeartbeatSettings, Settings};
 pub(crate) use counts::{Counts, EventCount};
 pub(crate) use in_doubt::InDoubt;
 pub(crate) use lives::Lives;

@@ -10,8 +10,8 @@ use crate::dead_letters::Count as LettersCount;
 use crate::event::{Batch, Fingerprint, GapFacts, GapReason, Nanos, Progress, RetryReason};
 use crate::output::EventRef;
 use crate::telemetry::{
-    DeliveredUpTo, EventResult, GapSeen, Identity, LogLimiter, LookupResult, PairStats, Telemetry,
-    Time,
+    DeliveredUpTo, EventResult, GapSeen, HeartbeatResult, Identity, LogLimiter, LookupResult,
+    PairStats, Telemetry, Time,
 };
 
 /// Metrics, status and log lines of one input and output.
@@ -31,6 +31,7 @@ struct Limiters {
     earlier: LogLimiter<()>,
     refused: LogLimiter<()>,
     where_failed: LogLimiter<()>,
+    heartbeat: LogLimiter<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -63,6 +64,8 @@ impl Reporter {
             earlier: LogLimiter::every(minutes(60)),
             refused: LogLimiter::every(minutes(1)),
             where_failed: LogLimiter::every(minutes(5)),
+            // A pipeline starts as if its heartbeats arrive.
+            heartbeat: LogLimiter::flipping(minutes(60), true),
         };
         Self { stats, telemetry, limits: Mutex::new(limits), counts }
     }
@@ -158,6 +161,24 @@ impl Reporter {
 
     pub(super) fn identity(&self) -> &Identity {
         self.telemetry.identity()
+    }
+
+    /// `why`: the reason if the heartbeat is not stored.
+    pub(super) fn heartbeat(&self, result: HeartbeatResult, why: &str) {
+        let was_missing = self.stats.heartbeats.count(Time::now(), result);
+        let stored = result == HeartbeatResult::Delivered;
+        if stored && !was_missing {
+            return;
+        }
+        let Some(unsaid) = self.due(|limits, now| limits.heartbeat.now(stored, now)) else {
+            return;
+        };
+        if stored {
+            log!(self, info, "heartbeats are stored again");
+        } else {
+            let what = "heartbeat is not stored and not sent again; the store does not show that this node works";
+            log!(self, warn, why, repeated = repeated(unsaid), "{what}");
+        }
     }
 
     /// A part of the log is lost to this output.

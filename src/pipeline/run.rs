@@ -13,6 +13,7 @@ use super::context::{DeliveryContext, Settings};
 use super::counts::Counts;
 use super::flow::Flow;
 use super::gap_journal::GapJournal;
+use super::heartbeats::Heartbeats;
 use super::housekeeping::Housekeeping;
 use super::in_doubt::InDoubt;
 use super::lives::Lives;
@@ -26,7 +27,7 @@ use crate::dead_letters::DeadLetters;
 use crate::event::{Fingerprint, GapReason, Progress};
 use crate::input::{Chunk, Gap, Input, Reader, ReaderItem};
 use crate::output::Output;
-use crate::telemetry::{PairStats, Telemetry};
+use crate::telemetry::{PairStats, Telemetry, Time};
 use crate::transform::ReloadableChain;
 
 /// What a pipeline is built from.
@@ -56,6 +57,7 @@ pub(crate) struct Pipeline {
     flow: Flow,
     gaps: GapJournal,
     housekeeping: Housekeeping,
+    heartbeats: Option<Heartbeats>,
     /// An item that was read while there was no room to deliver it.
     parked: Option<Parked>,
 }
@@ -90,6 +92,8 @@ impl Pipeline {
         let (settings, refusals) = (&parts.settings, RefusalHandling::keep(letters));
         let context = DeliveryContext::new(output, refusals, reporter, settings, parts.lives);
         let context = Arc::new(context);
+        // A replay does not say whether the node works.
+        let heartbeat = settings.heartbeat.filter(|_| !input.is_finite());
         Self {
             source: Some(ReadThread { reader, transform, selection }),
             drain_timeout: settings.drain_timeout,
@@ -97,6 +101,7 @@ impl Pipeline {
             flow: Flow::new(&context, &ledger, parts.doubts, settings),
             gaps: GapJournal::new(&context, &ledger, settings.retry, input.is_finite()),
             housekeeping: Housekeeping::new(&input, &context, &ledger, telemetry),
+            heartbeats: heartbeat.map(|every| Heartbeats::new(every, &context, telemetry)),
             parked: None,
             input,
             context,
@@ -147,8 +152,16 @@ impl Pipeline {
                     }
                 }
                 () = self.context.slots.changed() => {}
-                _ = tick.tick() => self.housekeeping.look_after(&mut self.flow),
+                _ = tick.tick() => self.tick(),
             }
+        }
+    }
+
+    /// Once a second.
+    fn tick(&mut self) {
+        self.housekeeping.look_after(&mut self.flow);
+        if let Some(heartbeats) = &mut self.heartbeats {
+            heartbeats.tick(Time::now());
         }
     }
 

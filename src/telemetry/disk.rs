@@ -14,6 +14,8 @@ pub(crate) struct DiskStats {
     pub(crate) checkpoint_saved: Stamp,
     /// Bytes of everything that the agent wrote below `state_dir`.
     pub(crate) state_bytes: GaugeValue,
+    /// `disk.max_bytes`.
+    pub(super) max_bytes: GaugeValue,
     /// Free bytes on its file system.
     pub(crate) free_bytes: GaugeValue,
     /// When the first of the writes failed that all failed since.

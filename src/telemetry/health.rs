@@ -69,7 +69,12 @@ impl Check {
         let trail = pair.trail();
         let (said, whole) = (trail.to_string(), trail.whole);
         let note = if whole { format!(", {said}") } else { String::new() };
-        let warnings = if whole { Vec::new() } else { vec![said] };
+        let mut warnings = if whole { Vec::new() } else { vec![said] };
+        if let Some(since) = pair.heartbeats.missing_since.get() {
+            warnings.push(format!(
+                "no heartbeat is stored since {since:.0}, so the store does not show that this node works: the log says why"
+            ));
+        }
         Self { name, problem, since, warnings, note }
     }
 
@@ -106,6 +111,15 @@ impl Check {
         Self { name: "configuration".into(), warnings, ..Self::default() }
     }
 
+    /// Stuck loops, and for how long the first of them has not moved. A restart ends that, so `/livez` fails too.
+    pub(super) fn loops(stuck: &[(String, Duration)], now: Time) -> Self {
+        let said: Vec<_> = stuck.iter().map(|(name, silent)| not_moved(name, *silent)).collect();
+        let problem = (!said.is_empty())
+            .then(|| format!("the agent is stuck ({}): see that the disks of the log and of `state_dir` answer, and restart it", said.join("; ")));
+        let since = stuck.iter().map(|(_, silent)| now.before(*silent)).min();
+        Self { name: "loops".into(), problem, since, ..Self::default() }
+    }
+
     pub(super) fn budget(disk: &DiskStats) -> Self {
         let problem = disk.spent().map(|spent| {
             format!("the disk budget is spent ({spent}): free space below `state_dir` or raise `disk.max_bytes`")
@@ -113,6 +127,11 @@ impl Check {
         let since = disk.spent_since.get();
         Self { name: "disk budget".into(), problem, since, ..Self::default() }
     }
+}
+
+/// `the pipeline from a to b has not moved for 2m`.
+pub(super) fn not_moved(name: &str, silent: Duration) -> String {
+    format!("{name} has not moved for {}", human::duration(silent))
 }
 
 /// The loops that must beat.
@@ -156,13 +175,9 @@ impl Hearts {
     }
 
     /// The loops that are stuck, with the time since their last beat.
-    pub(super) fn stuck(&self, now: Instant) -> Vec<String> {
+    pub(super) fn stuck(&self, now: Instant) -> Vec<(String, Duration)> {
         let silent = self.silent(now, STUCK_AFTER).into_iter();
-        silent
-            .map(|(one, silent)| {
-                format!("{} has not moved for {}", one.name, human::duration(silent))
-            })
-            .collect()
+        silent.map(|(one, silent)| (one.name, silent)).collect()
     }
 
     /// The loops of an input that have waited for the file system for longer than a healthy one makes them wait.

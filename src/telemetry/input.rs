@@ -68,6 +68,8 @@ pub(crate) struct InputStats {
     /// Bytes on disk of all pinned files, and of those that only the pin keeps.
     pub(crate) pinned_bytes: GaugeValue,
     pub(crate) hold_bytes: GaugeValue,
+    /// `hold.max_bytes`.
+    pub(super) hold_max_bytes: GaugeValue,
     watch: GaugeValue,
     /// Locked when the state changes and when it is shown, never for an event.
     state: Mutex<InputState>,

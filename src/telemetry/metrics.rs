@@ -3,7 +3,7 @@
 //! A counter is named here without `_total`; the writer adds it. Label values are members of closed sets or names
 //! from the configuration, never a path, a user, or anything that a client of the API server can choose.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::exposition::{Exposition, Family, Format, Labels, MetricKind, Number};
 use super::number::{Counts, Histogram};
@@ -50,6 +50,7 @@ const INPUT: &[MetricRow<InputStats>] = &[
     MetricRow("auditrail_hold_pins", "Generations of the log that a hard link keeps.", Gauge(|i| Some(i.pins.get()))),
     MetricRow("auditrail_hold_pinned_bytes", "Bytes on disk of all that a hard link keeps.", Gauge(|i| Some(i.pinned_bytes.get()))),
     MetricRow("auditrail_hold_bytes", "Bytes on disk that nothing but a hard link keeps: what counts against hold.max_bytes.", Gauge(|i| Some(i.hold_bytes.get()))),
+    MetricRow("auditrail_hold_max_bytes", "The bound hold.max_bytes of the configuration; 0 means no links.", Gauge(|i| Some(i.hold_max_bytes.get()))),
     MetricRow("auditrail_input_inotify", "1 while the kernel reports changes, 0 while the agent polls.", Gauge(|i| Some(i.watch().index() as u64))),
     MetricRow("auditrail_input_readable", "1 while the log is there and can be read.", Gauge(|i| Some(u64::from(i.state() == InputState::Ok)))),
     MetricRow("auditrail_input_finding", "1 while this keeps events from arriving or puts them at risk; /readyz and the log say what to do.", Gauges("finding", findings)),
@@ -89,6 +90,8 @@ const PAIR: &[MetricRow<PairStats>] = &[
     MetricRow("auditrail_output_request_seconds", "From the sending of a request to the end of its answer, or until it was given up.", Values::Histogram(|p| &p.requests.took)),
     MetricRow("auditrail_output_requests", "Requests by HTTP status, or in a word why there is none.", Coded("code", |p| p.requests.by_code())),
     MetricRow("auditrail_output_sent_bytes", "Bytes of the bodies of requests, as sent.", Counter(|p| p.requests.sent_bytes.get())),
+    MetricRow("auditrail_heartbeats", "Heartbeats by what became of them; they are not among the events.", Counters("result", |p| each(&p.heartbeats.results))),
+    MetricRow("auditrail_heartbeat_last_success_timestamp_seconds", "Time of the last heartbeat that the output confirmed.", Seconds(|p, _| p.heartbeats.last_success.get().map(Time::seconds))),
     MetricRow("auditrail_delivery_latency_seconds", "From event time to acknowledgement.", Values::Histogram(|p| &p.latency)),
 ];
 
@@ -98,6 +101,8 @@ const AGENT: &[MetricRow<Telemetry>] = &[
     MetricRow("auditrail_checkpoint_last_success_timestamp_seconds", "Time of the last write of the checkpoint.", Seconds(|t, _| t.disk().checkpoint_saved.get().map(Time::seconds))),
     MetricRow("auditrail_checkpoint_forged", "1 if a checkpoint failed authentication when the agent started.", Gauge(|t| Some(t.disk().forged().is_some().into()))),
     MetricRow("auditrail_state_bytes", "Bytes of all that the agent keeps in its state directory.", Gauge(|t| Some(t.disk().state_bytes.get()))),
+    MetricRow("auditrail_disk_max_bytes", "The bound disk.max_bytes of the configuration, which auditrail_state_bytes counts against.", Gauge(|t| Some(t.disk().max_bytes.get()))),
+    MetricRow("auditrail_stuck_loops", "Loops of the agent that have not moved for a minute; /livez names them.", Gauge(|t| Some(t.liveness(Instant::now()).len() as u64))),
     MetricRow("auditrail_config_last_reload_successful", "1 while the last reload of the configuration was accepted.", Gauge(|t| Some(t.reload().problem().is_none().into()))),
     MetricRow("auditrail_config_last_reload_success_timestamp_seconds", "Time of the last reload that was accepted.", Seconds(|t, _| t.reload().last_success().map(Time::seconds))),
     MetricRow("auditrail_memory_bound_bytes", "The most memory that the configuration allows.", Gauge(|t| Some(t.0.memory_bound.get()))),

@@ -50,7 +50,7 @@ pub(crate) use history::{Point, SAMPLE_EVERY};
 pub(crate) use in_force::{InForce, InputInForce, OutputInForce};
 pub(crate) use input::{InputState, InputStats, Watch};
 pub(crate) use log_limiter::LogLimiter;
-pub(crate) use pair::{DeliveredUpTo, EventResult, LookupResult, PairStats};
+pub(crate) use pair::{DeliveredUpTo, EventResult, HeartbeatResult, LookupResult, PairStats};
 pub(crate) use pair_state::PairState;
 pub(crate) use requests::Outcome;
 pub(crate) use status::{CursorView, InputView, PairView, Snapshot};
@@ -114,6 +114,11 @@ impl Telemetry {
         &self.0.identity
     }
 
+    /// When this process began to work.
+    pub(crate) fn started(&self) -> Time {
+        self.0.started
+    }
+
     /// New, separate statistics under the same identity, which nobody reads.
     pub(crate) fn another(&self) -> Self {
         Self::new(self.0.identity.clone())
@@ -150,6 +155,10 @@ impl Telemetry {
 
     /// The configuration in force, from the start or the last reload on.
     pub(crate) fn set_in_force(&self, in_force: InForce) {
+        self.0.disk.max_bytes.set(in_force.disk_max_bytes);
+        for input in &in_force.inputs {
+            self.input(&input.name).hold_max_bytes.set(input.hold_max_bytes);
+        }
         *self.0.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(in_force);
     }
 
@@ -206,7 +215,9 @@ impl Telemetry {
         let disk = [Check::checkpoint(&self.0.disk), Check::budget(&self.0.disk)];
         let reload = Some(Check::configuration(&self.0.reload));
         let reload = reload.filter(|check| !check.warnings.is_empty());
-        inputs.chain(pairs).chain(disk).chain(reload).collect()
+        let loops = Check::loops(&self.0.hearts.stuck(Instant::now()), now);
+        let loops = Some(loops).filter(|check| check.problem.is_some());
+        inputs.chain(pairs).chain(disk).chain(reload).chain(loops).collect()
     }
 
     /// Why the agent is not ready, one sentence each that says what to do; empty if it is ready.
@@ -236,7 +247,8 @@ impl Telemetry {
 
     /// The loops that are stuck; empty if the agent is alive.
     pub(crate) fn liveness(&self, now: Instant) -> Vec<String> {
-        self.0.hearts.stuck(now)
+        let stuck = self.0.hearts.stuck(now);
+        stuck.iter().map(|(name, silent)| health::not_moved(name, *silent)).collect()
     }
 
     fn inputs(&self) -> Vec<Arc<InputStats>> {

@@ -47,6 +47,17 @@ labels! {
     }
 }
 
+labels! {
+    /// What became of a heartbeat.
+    pub(crate) HeartbeatResult {
+        Delivered = "delivered",
+        /// It was sent, and the output did not confirm it. It is not sent again.
+        Failed = "failed",
+        /// It was not sent, because the output takes nothing at the moment.
+        Dropped = "dropped",
+    }
+}
+
 /// The position in an input up to which an output has acknowledged everything.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct DeliveredUpTo {
@@ -93,12 +104,40 @@ pub(crate) struct PairStats {
     pub(crate) dead_letters_damaged: GaugeValue,
     /// When the oldest dead letter was first refused.
     pub(super) dead_letters_oldest: Stamp,
+    pub(crate) heartbeats: HeartbeatStats,
     pub(super) errors: ErrorList,
     /// These locks are taken once per request and when shown, never for an event, and only to move a value.
     state: Mutex<PairState>,
     /// Events that the output refuses for a reason that the operator has to fix, while it may accept others.
     waiting: Mutex<WaitingEvents>,
     cursor: Mutex<Option<DeliveredUpTo>>,
+}
+
+/// The heartbeats of a pipeline.
+#[derive(Debug, Default)]
+pub(crate) struct HeartbeatStats {
+    pub(super) results: Counts<HeartbeatResult>,
+    pub(super) last_success: Stamp,
+    /// When the first one after that was not stored.
+    pub(super) missing_since: Stamp,
+}
+
+impl HeartbeatStats {
+    /// Counts a heartbeat; returns whether the one before was not stored.
+    pub(crate) fn count(&self, now: Time, result: HeartbeatResult) -> bool {
+        let was_missing = self.missing_since.get();
+        self.results.of(result).inc();
+        match result {
+            HeartbeatResult::Delivered => {
+                self.last_success.set(Some(now));
+                self.missing_since.set(None);
+            }
+            HeartbeatResult::Failed | HeartbeatResult::Dropped => {
+                self.missing_since.set(was_missing.or(Some(now)));
+            }
+        }
+        was_missing.is_some()
+    }
 }
 
 /// The number of events that wait for the operator, and why the first of them does.
@@ -183,6 +222,11 @@ impl PairStats {
         let answer = human::line(answer, ANSWER_MAX);
         *state = PairState::Retrying { since, reason, answer };
         self.errors.note(Failing::Output(state.clone()), now);
+    }
+
+    /// The output accepts nothing at the moment, and the agent tries again.
+    pub(crate) fn is_retrying(&self) -> bool {
+        matches!(*held(&self.state), PairState::Retrying { .. })
     }
 
     pub(crate) fn stopped(&self, now: Time, answer: &str, hint: &str) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-use super::{LogLimiter, Snapshot, Telemetry, Time, human};
+use super::{LogLimiter, Snapshot, Telemetry, Time};
 
 /// How often the status line is refreshed if no watchdog asks for more.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -72,17 +72,12 @@ fn send(states: &[NotifyState<'_>]) {
     }
 }
 
-/// The status line in `systemctl status`.
+/// The status line in `systemctl status`: the verdict on the trail, and how many more problems there are.
 fn line(snapshot: &Snapshot) -> String {
-    let lag = snapshot.pairs.iter().map(|pair| pair.lag_bytes).max().unwrap_or(0);
-    match snapshot.reasons.as_slice() {
-        [] => format!(
-            "ready, {} waiting at most for {} pipelines",
-            human::size(lag),
-            snapshot.pairs.len()
-        ),
-        [only] => format!("not ready: {only}"),
-        [first, rest @ ..] => format!("not ready: {first} (and {} more)", rest.len()),
+    let verdict = snapshot.verdict.as_ref().map(ToString::to_string).unwrap_or_default();
+    match snapshot.reasons.len() {
+        0 | 1 => verdict,
+        several => format!("{verdict} (and {} more)", several - 1),
     }
 }
 
@@ -123,7 +118,7 @@ mod tests {
             heard.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
         }
         assert_eq!(heard[0], "READY=1\n");
-        assert!(heard[1].contains("STATUS=not ready: output search"), "{heard:?}");
+        assert!(heard[1].contains("STATUS=stopped since "), "{heard:?}");
         assert_eq!(heard.last().unwrap(), "STOPPING=1\n");
         let pings = heard.iter().filter(|message| message.contains("WATCHDOG=1")).count();
         assert!((3..=6).contains(&pings), "{pings} pings in a second: {heard:?}");
@@ -137,7 +132,7 @@ mod tests {
         let telemetry = busy();
         let status = line(&telemetry.snapshot(at(60), minute));
         assert!(
-            status.starts_with("not ready: output search of input apiserver has taken nothing"),
+            status.starts_with("stopped since 2025-11-21T07:58:55Z: output search of input apiserver has taken nothing"),
             "{status}"
         );
         assert!(status.ends_with("(and 1 more)"), "{status}");
@@ -145,6 +140,10 @@ mod tests {
             telemetry.pair("apiserver", output).running();
         }
         let status = line(&telemetry.snapshot(at(60), minute));
-        assert_eq!(status, "ready, 700 MiB waiting at most for 3 pipelines");
+        assert!(
+            status.starts_with("holes since ") && status.contains("lacks a part of the log"),
+            "{status}"
+        );
+        assert!(!status.ends_with("more)"), "{status}");
     }
 }

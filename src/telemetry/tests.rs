@@ -26,6 +26,7 @@ pub(crate) fn busy() -> Telemetry {
     input.pins.set(3);
     input.pinned_bytes.set(157_286_400);
     input.hold_bytes.set(52_428_800);
+    input.hold_max_bytes.set(2 << 30);
     input.set_watch(Watch::Inotify);
 
     let loki = telemetry.pair("apiserver", "loki");
@@ -47,6 +48,7 @@ pub(crate) fn busy() -> Telemetry {
     loki.latency.observe(Duration::from_millis(180));
     loki.requests.answered(204, Duration::from_millis(12), 65_536);
     loki.lookups.of(LookupResult::Found).inc();
+    loki.heartbeats.count(at(0), HeartbeatResult::Delivered);
     loki.set_cursor(DeliveredUpTo {
         generation: [0xa7; 16],
         file: Some("audit.log".into()),
@@ -80,6 +82,7 @@ pub(crate) fn busy() -> Telemetry {
 
     telemetry.disk().saved(at(59));
     telemetry.disk().state_bytes.set(12_288);
+    telemetry.disk().max_bytes.set(1 << 30);
     telemetry.set_memory_bound(512 << 20);
     let webhook = telemetry.webhook("hook");
     webhook.answered(200);
@@ -153,6 +156,44 @@ fn a_loop_that_stops_turning_is_named_and_one_that_ended_is_not() {
     assert_eq!(stuck, ["reader of input apiserver has not moved for 1m 2s"]);
     reader.beat();
     assert_eq!(telemetry.liveness(now + Duration::from_secs(59)), [""; 0]);
+}
+
+#[test]
+fn a_loop_that_does_not_move_is_a_reason_not_to_be_ready_and_not_to_say_whole() {
+    let telemetry = Telemetry::new(Identity { node: "cp-1".into(), cluster: None, version: "0" });
+    let began = Instant::now();
+    let _reader = telemetry.heart("reading api for loki");
+    let check = |seconds| {
+        let stuck = telemetry.0.hearts.stuck(began + Duration::from_secs(seconds));
+        [Check::loops(&stuck, at(100))]
+    };
+    assert_eq!(telemetry.verdict_of(&check(59), at(100)).state, TrailState::Whole);
+    let verdict = telemetry.verdict_of(&check(75), at(100));
+    assert_eq!(verdict.state, TrailState::Stopped);
+    assert!(verdict.why.contains("reading api for loki has not moved for 1m 1"), "{verdict}");
+    assert!(verdict.since.is_some_and(|since| (at(24)..=at(26)).contains(&since)), "{verdict}");
+}
+
+#[test]
+fn a_heartbeat_that_is_not_stored_is_a_warning_until_one_is() {
+    let telemetry = Telemetry::new(Identity { node: "cp-1".into(), cluster: None, version: "0" });
+    let pair = telemetry.pair("api", "loki");
+    let warnings = || {
+        let checks = telemetry.checks(at(50), MINUTE);
+        checks.into_iter().flat_map(|check| check.warnings).collect::<Vec<_>>()
+    };
+    pair.heartbeats.count(at(1), HeartbeatResult::Delivered);
+    assert_eq!(warnings(), [""; 0]);
+    pair.heartbeats.count(at(2), HeartbeatResult::Dropped);
+    pair.heartbeats.count(at(3), HeartbeatResult::Failed);
+    let warned = warnings();
+    assert!(
+        warned[0].starts_with("no heartbeat is stored since 2025-11-21T08:00:02Z"),
+        "{warned:?}"
+    );
+    assert_eq!(telemetry.readiness(at(50), MINUTE), [""; 0], "events arrive all the same");
+    pair.heartbeats.count(at(4), HeartbeatResult::Delivered);
+    assert_eq!(warnings(), [""; 0]);
 }
 
 #[test]

@@ -33,6 +33,11 @@ impl Time {
     }
 
     /// Zero if `earlier` is later: clocks differ, and are changed.
+    /// The time this long before.
+    pub(super) fn before(self, long: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(long.as_nanos()).unwrap_or(i64::MAX)))
+    }
+
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0).try_into().unwrap_or(0))
     }

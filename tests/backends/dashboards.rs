@@ -96,7 +96,7 @@ fn range(events: &[Expected]) -> (i64, i64) {
 }
 
 /// Rows of a query, and the sum of its values.
-type Found = Result<(u64, u64), String>;
+pub(crate) type Found = Result<(u64, u64), String>;
 
 /// Fails unless each query has found rows, and the right number where it shows one.
 fn check(events: &[Expected], found: &[(Query, Found)]) {
@@ -270,7 +270,7 @@ fn asked(query: &Query, job: &str, (from, to): (i64, i64)) -> Value {
 }
 
 /// Runs queries over these streams in the engine of Loki 2.2.
-fn logql(streams: &Value, queries: &[Value]) -> Vec<Found> {
+pub(crate) fn logql(streams: &Value, queries: &[Value]) -> Vec<Found> {
     let mut engine = Command::new(built("bin/logql"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -40,6 +40,7 @@ mod elastic_rules;
 mod everything;
 mod fresh;
 mod gaps;
+mod heartbeats;
 mod hostile;
 mod image;
 mod index_mode;

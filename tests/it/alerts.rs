@@ -10,6 +10,8 @@ use crate::prometheus::promtool;
 use crate::sources::{blocks, read, spans};
 
 const RULES: &str = "etc/prometheus/auditrail.rules.yaml";
+/// Its tests are `tests/backends/heartbeats.rs`, as those of the rules for Elasticsearch and OpenSearch.
+const LOKI: &str = "etc/loki/auditrail.rules.yaml";
 const TESTS: &str = "etc/prometheus/auditrail.rules.test.yaml";
 const RUNBOOK: &str = "docs/runbook.md";
 
@@ -26,7 +28,8 @@ fn after<'a>(text: &'a str, mark: &'a str, until: &'a [char]) -> impl Iterator<I
 #[test]
 fn every_alert_has_a_paragraph_in_the_runbook_and_every_paragraph_its_alert() {
     let (rules, runbook) = (read(RULES), read(RUNBOOK));
-    let mut alerts = alerts(&rules);
+    let in_loki = read(LOKI);
+    let mut alerts = [alerts(&rules), self::alerts(&in_loki)].concat();
     alerts.dedup();
     let paragraphs: Vec<_> = runbook.split("\n### ").skip(1).collect();
     let names: Vec<_> = paragraphs.iter().map(|text| text.lines().next().unwrap()).collect();
@@ -39,7 +42,7 @@ fn every_alert_has_a_paragraph_in_the_runbook_and_every_paragraph_its_alert() {
 
 #[test]
 fn every_alert_says_how_bad_it_is_and_where_its_paragraph_is() {
-    let rules = read(RULES);
+    let rules = read(RULES) + &read(LOKI);
     for rule in rules.split("- alert: ").skip(1) {
         let name = rule.lines().next().unwrap();
         let severe = ["critical", "warning"]

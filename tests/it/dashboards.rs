@@ -111,6 +111,7 @@ fn troubled(dir: &Path, store: &FakeStore) -> (Agent, LogWriter) {
     writer.append(&[&[0; 200][..], b"\n"].concat());
     let nobody = format!("http://127.0.0.1:{}", free_port());
     let config = [
+        "heartbeat = \"1s\"\n".to_owned(),
         tables::input("apiserver", &log),
         tables::elasticsearch(&nobody, "logs-kubernetes.audit_logs-down", ""),
         tables::search(&store.url, "").replace("300ms", "5s"),

@@ -15,6 +15,7 @@ use crate::prometheus::Prometheus;
 use crate::sources::read;
 use kit::agent::Agent;
 use kit::events::Maker;
+use kit::store::Refusal;
 use kit::{FakeStore, LogWriter, tables, wait_for};
 
 /// The alert rules with seconds instead of minutes.
@@ -61,7 +62,8 @@ impl Scene {
         let log = dir.path().join("log/audit.log");
         let rules = dir.path().join("rules.yaml");
         fs::write(&rules, hurried()).unwrap();
-        let config = tables::input("apiserver", &log)
+        let config = "heartbeat = \"1s\"\n".to_owned()
+            + &tables::input("apiserver", &log)
             + &tables::search(&store.url, "").replace("300ms", "5s");
         let mut api_server = LogWriter::new(&log);
         let mut maker = Maker::from_ago(SignedDuration::ZERO);
@@ -166,6 +168,14 @@ fn each_trouble_fires_its_alert_and_turns_readyz_red_until_it_ends() {
     scene.turns_red("AuditrailLogSilent", Some(("whole", "")));
     scene.writes = true;
     scene.turns_green("an API server that wrote nothing");
+
+    // The node works, and its store cannot show it.
+    scene.store.refuse(Refusal::Content, "\"kind\":\"Heartbeat\"");
+    scene.turns_red("AuditrailHeartbeatNotStored", Some(("whole", "no heartbeat is stored since")));
+    let log = fs::read_to_string(scene.agent.log()).unwrap();
+    assert!(log.contains("heartbeat is not stored and not sent again"), "{log}");
+    scene.store.refuse_nothing();
+    scene.turns_green("heartbeats that were refused");
 
     scene.api_server.append(&[&[0; 200][..], b"\n"].concat());
     scene.turns_red("AuditrailEventsLost", Some(("holes", "NOT WHOLE: 1 gap")));

@@ -15,7 +15,7 @@
 //! - Limits and failures: `full_disk.rs`, `memory.rs`, `descriptors.rs`, `checkpoint.rs`, `state.rs`.
 //! - Security: `leaving.rs` (policy, redaction), `echoes.rs` (credentials), `privacy.rs` (file modes, the log stays
 //!   unchanged), `neighbours.rs` (hostile files), `overwriting.rs` (outputs that would overwrite a file).
-//! - Monitoring: `alerts.rs` (rules, their tests and their paragraphs in the runbook), `lights.rs` (each trouble fires
+//! - Monitoring: `heartbeats.rs`, `alerts.rs` (rules, their tests and their paragraphs in the runbook), `lights.rs` (each trouble fires
 //!   its alert), `dashboards.rs`.
 //! - The project itself: `docs.rs` (documents against the program), `chart.rs` (the Helm chart), `promises.rs` (a test
 //!   for each guarantee), `tidy.rs` and `tidy_walls.rs` (sources against the house rules).
@@ -41,6 +41,7 @@ mod descriptors;
 mod docs;
 mod echoes;
 mod full_disk;
+mod heartbeats;
 mod holding;
 mod holds;
 mod init;

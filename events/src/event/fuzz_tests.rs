@@ -83,7 +83,9 @@ fn check(line: &[u8], ended: bool) {
                 assert!(ended, "a tail that is no event is torn");
             }
             (Form::Unreadable, RecordKind::Torn) => {}
-            (Form::Unreadable, RecordKind::Gap) => panic!("no line is a gap"),
+            (Form::Unreadable, RecordKind::Gap | RecordKind::Heartbeat) => {
+                panic!("no line is a record of the agent's own")
+            }
             (Form::Json, whole) => {
                 assert!(whole == RecordKind::Event && bytes.starts_with(b"{"));
             }

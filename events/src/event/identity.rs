@@ -142,8 +142,12 @@ mod tests {
     }
 
     fn positions() -> impl Strategy<Value = Position> {
-        let whole =
-            prop::sample::select(vec![RecordKind::Event, RecordKind::Torn, RecordKind::Gap]);
+        let whole = prop::sample::select(vec![
+            RecordKind::Event,
+            RecordKind::Torn,
+            RecordKind::Gap,
+            RecordKind::Heartbeat,
+        ]);
         let generation = prop_oneof![Just([7; 16]), any::<[u8; 16]>()];
         let offset = prop_oneof![0..4_u64, 0..1_u64 << 56];
         (generation, offset, whole).prop_map(|(generation, offset, whole)| Position {

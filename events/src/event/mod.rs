@@ -11,7 +11,8 @@
 //! - Shared by input, pipeline and checkpoint: `position.rs` and `identity.rs` (fingerprints and document ids, for
 //!   idempotent writes), `cursor.rs` (progress and watermark), `marks.rs`, `key.rs` and `seen_generations.rs`.
 //! - `list_splitter.rs` splits the body of a webhook request into the lines that the log would hold.
-//! - `gap.rs` makes the event that reports lost events, and `reason.rs` says why events are lost or sent again.
+//! - `gap.rs` makes the event that reports lost events, `heartbeat.rs` the record that says that the agent works, and
+//!   `reason.rs` says why events are lost or sent again.
 
 use std::borrow::Cow;
 
@@ -25,6 +26,7 @@ mod frame;
 pub mod fuzz_tests;
 mod gap;
 mod groups;
+mod heartbeat;
 mod identity;
 mod inside;
 mod key;
@@ -45,6 +47,7 @@ pub use decode::{Piece, pieces, plain};
 pub use format::Format;
 pub use frame::TextFrame;
 pub use gap::{Extent, GapFacts, GapPlace, GapRecord};
+pub use heartbeat::{HeartbeatFacts, HeartbeatNames, HeartbeatRecord};
 pub use identity::{IdScheme, Ids, LogName};
 pub use key::{Key, KeyedHasher};
 pub use list_splitter::{ListSplitter, SplitBody, UnreadableBody};
@@ -187,7 +190,8 @@ impl Batch {
     pub fn position(&self, index: usize) -> Position {
         let event = &self.events[index];
         let generation = match event.whole {
-            RecordKind::Event | RecordKind::Torn => self.generation,
+            // The batch of a heartbeat holds nothing else.
+            RecordKind::Event | RecordKind::Torn | RecordKind::Heartbeat => self.generation,
             // Every gap has a fingerprint of its own, and a batch may hold several gaps.
             RecordKind::Gap => self.own_print(index).unwrap_or(self.generation),
         };

@@ -70,6 +70,8 @@ pub enum RecordKind {
     Torn,
     /// No event of the log but a report of lost events.
     Gap,
+    /// No event of the log: the agent says that it works. Never in the checkpoint or among dead letters.
+    Heartbeat,
 }
 
 /// The identity of one event: the same from the live file, the backup, the `.gz` and a replay.
@@ -79,7 +81,7 @@ pub struct Position {
     pub generation: Fingerprint,
     /// Offset of the event's first byte, in decompressed bytes; below 2^56.
     pub offset: u64,
-    /// Whether it is a whole event, a torn one or a gap.
+    /// Whether it is a whole event, a torn one, a gap or a heartbeat.
     pub whole: RecordKind,
 }
 
@@ -89,6 +91,8 @@ impl Position {
     const TORN: u8 = 1;
     /// The byte of a gap.
     pub const GAP: u8 = 2;
+    /// The byte of a heartbeat.
+    pub const HEARTBEAT: u8 = 3;
 
     /// Length of a position in bytes.
     pub(super) const BYTES: usize = 24;
@@ -102,6 +106,7 @@ impl Position {
             RecordKind::Event => Self::WHOLE,
             RecordKind::Torn => Self::TORN,
             RecordKind::Gap => Self::GAP,
+            RecordKind::Heartbeat => Self::HEARTBEAT,
         };
         raw
     }

@@ -149,6 +149,7 @@ fn whole(found: &StoredPair, StoredDeadLetter { letter, line }: &StoredDeadLette
         RecordKind::Event => "",
         RecordKind::Torn => ", torn",
         RecordKind::Gap => ", a gap",
+        RecordKind::Heartbeat => ", a heartbeat",
     };
     let mut text = format!(
         "id         {id}\ninput      {}\noutput     {} ({})\nevent time {time}\nrefused    {refused}\n\

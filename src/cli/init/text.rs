@@ -24,6 +24,10 @@ cluster = {}
 # Name of this node, in labels and documents. Default: the host name.
 # node = \"cp-1\"
 
+# Every five minutes the back end gets a record that says that this node works, and what its trail is like. If it stays
+# away, something is wrong with this node. \"off\" for none.
+heartbeat = \"5m\"
+
 [inputs.apiserver]
 type = \"file\"
 # --audit-log-path of the API server, as the host sees it. The agent finds the backups beside it, compressed or not.

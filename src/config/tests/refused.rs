@@ -164,7 +164,7 @@ path = "/l/audit.log"
 [outputs.o]
 type = "loki"
 endpoint = "http://h:3100"
-> f:1: unknown key `zebra` at the top of the file: known are `checkpoint_interval`, `cluster`, `confine`, `disk`, `drain_timeout`, `inputs`, `node`, `outputs`, `server`, `state_dir`, `transform`, `unready_after`
+> f:1: unknown key `zebra` at the top of the file: known are `checkpoint_interval`, `cluster`, `confine`, `disk`, `drain_timeout`, `heartbeat`, `inputs`, `node`, `outputs`, `server`, `state_dir`, `transform`, `unready_after`
 "#,
     );
 }
@@ -192,6 +192,10 @@ drain_timeout = "1h"
 > f:1: drain_timeout = "1h": write a duration from "0s" to "10m"
 unready_after = "0s"
 > f:1: unready_after = "0s": write a duration from "1s" to "7d"
+heartbeat = "2h"
+> f:1: heartbeat = "2h": write a duration from "1s" to "1h"
+heartbeat = "1500ms"
+> f:1: heartbeat = "1500ms": write whole seconds
 disk = "1GiB"
 > f:1: disk = "1GiB": write a table, as `[disk]` or in braces
 disk = { max_bytes = "ten" }

@@ -175,6 +175,7 @@ pub(super) fn configuration() -> BoxedStrategy<Value> {
         ("checkpoint_interval", of(json!(["10ms", "1m"]))),
         ("drain_timeout", of(json!(["0s", "10m"]))),
         ("unready_after", of(json!(["off", "1s", "7d"]))),
+        ("heartbeat", of(json!(["off", "5m", "1h"]))),
         (
             "server",
             of(json!([{}, {"listen": "off"}, {"listen": "[::1]:1", "allowed_hosts": [".a.org"]}])),

@@ -44,8 +44,9 @@ pub(super) struct DocumentFrame {
     layout: Layout,
     /// The bytes between the time and the event's own fields.
     head: Vec<u8>,
-    /// The same for the record of a gap.
+    /// The same for the record of a gap, and for a heartbeat.
     gap_head: Vec<u8>,
+    heartbeat_head: Vec<u8>,
     /// `"cluster":{"name":…},`, or nothing.
     cluster: Vec<u8>,
     /// `,"file":{"path":…}`, or nothing.
@@ -66,10 +67,13 @@ impl DocumentFrame {
         let cluster = cluster.filter(|_| layout == Layout::Elastic).map(own).unwrap_or_default();
         // ECS: "an error occurred during the ingestion of this event".
         let gap_head = head(b"pipeline_error");
+        // ECS: "metrics with fixed or categorical values", for instance about the health of a service.
+        let heartbeat_head = head(b"state");
         Self {
             layout,
             head: head(b"event"),
             gap_head,
+            heartbeat_head,
             cluster,
             file: path.map(file).unwrap_or_default(),
         }
@@ -87,14 +91,19 @@ impl DocumentFrame {
         let fallback = fallback || !presentable(record);
         out.put(b"{\"@timestamp\":\"");
         write_time(record.event.time, out);
-        let is_gap = record.event.whole == RecordKind::Gap;
-        out.put(if is_gap { &self.gap_head } else { &self.head });
+        let kind = record.event.whole;
+        out.put(match kind {
+            RecordKind::Event | RecordKind::Torn => &self.head,
+            RecordKind::Gap => &self.gap_head,
+            RecordKind::Heartbeat => &self.heartbeat_head,
+        });
         match self.layout {
             Layout::Elastic => {
-                let facts = match fallback {
-                    _ if is_gap => Facts::of_gap(),
-                    true => super::fallback::facts(record),
-                    false => facts(record),
+                let facts = match kind {
+                    RecordKind::Gap => Facts::of_gap(),
+                    RecordKind::Heartbeat => Facts::of_heartbeat(),
+                    _ if fallback => super::fallback::facts(record),
+                    _ => facts(record),
                 };
                 out.put(b",\"ingested\":\"");
                 write_time(now, out);

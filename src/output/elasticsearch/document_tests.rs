@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json};
 use super::super::tests::{RECORDED, batch};
 use super::*;
 use crate::config::Compression;
-use crate::event::{Batch, Extent, Fingerprint, GapFacts, GapPlace, GapRecord};
+use crate::event::{
+    Batch, Extent, Fingerprint, GapFacts, GapPlace, GapRecord, HeartbeatFacts, HeartbeatNames,
+    HeartbeatRecord,
+};
 
 /// The time at which the documents are sent.
 const SENT: Nanos = 1_795_242_400_000_000_000;
@@ -305,6 +308,32 @@ fn a_gap_is_told_from_events_in_each_layout_and_form() {
                 (&audit["gap"]["bytes_at_least"], &audit["message"]),
                 (&json!(7), &json!("it is gone"))
             );
+        }
+    }
+}
+
+#[test]
+fn a_heartbeat_is_a_document_of_its_own_kind_in_each_layout() {
+    let (node, cluster, input, output) = ("cp-1", Some("prod"), "api", "es");
+    let names = HeartbeatNames { node, cluster, input, output, interval_seconds: 300 };
+    let facts = HeartbeatFacts { state: "behind", why: "late", ..HeartbeatFacts::default() };
+    let batch = HeartbeatRecord::new(names, facts, 0, 1_000).unwrap().batch();
+    for layout in [Layout::Elastic, Layout::Flat] {
+        let (in_safe_form, bytes) = written(&batch, 0, layout, false);
+        assert!(!in_safe_form);
+        let document: Value = serde_json::from_slice(&bytes).unwrap();
+        let again = serde_json::to_vec(&document).unwrap();
+        assert_eq!(again.len(), bytes.len(), "{}", String::from_utf8_lossy(&bytes));
+        let audit = match layout {
+            Layout::Elastic => &document["kubernetes"]["audit"],
+            Layout::Flat => &document,
+        };
+        let state = &audit["heartbeat"]["state"];
+        assert_eq!((&audit["kind"], state), (&json!("Heartbeat"), &json!("behind")));
+        if layout == Layout::Elastic {
+            let event = &document["event"];
+            let told = (&event["kind"], &event["action"], event.get("outcome"));
+            assert_eq!(told, (&json!("state"), &json!("heartbeat"), None));
         }
     }
 }

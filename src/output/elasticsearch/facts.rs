@@ -43,6 +43,11 @@ impl Facts<'_> {
         Self { verb: Cow::Borrowed(b"gap"), outcome: "failure", ..Self::default() }
     }
 
+    /// A heartbeat has no outcome either: `heartbeat.state` says what the trail is like.
+    pub(super) fn of_heartbeat() -> Self {
+        Self { verb: Cow::Borrowed(b"heartbeat"), ..Self::default() }
+    }
+
     /// Continues inside the object `event`. In safe form the whole line is added there.
     pub(super) fn write(&self, cluster: &[u8], original: Option<&[u8]>, out: &mut Body) {
         field(b",\"action\":\"", &self.verb, b"\"", out);

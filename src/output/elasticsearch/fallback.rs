@@ -51,8 +51,11 @@ fn short(text: &str) -> Vec<u8> {
 /// The members of an event object without its bodies: never empty, and valid JSON whatever the line was.
 pub(super) fn envelope(record: Record<'_>, out: &mut Body) {
     let fields = &record.event.fields;
-    let is_gap = record.event.whole == RecordKind::Gap;
-    out.put(if is_gap { b"\"kind\":\"Gap\"" } else { b"\"kind\":\"Event\"" });
+    out.put(match record.event.whole {
+        RecordKind::Event | RecordKind::Torn => b"\"kind\":\"Event\"".as_slice(),
+        RecordKind::Gap => b"\"kind\":\"Gap\"",
+        RecordKind::Heartbeat => b"\"kind\":\"Heartbeat\"",
+    });
     let strings: [(&[u8], Span); 6] = [
         (b"level", fields.level),
         (b"auditID", fields.audit_id),

@@ -279,7 +279,7 @@ fn millis(hit: &Hit<Raw<'_>>) -> Result<i64, End> {
     })
 }
 
-/// The documents of a page that this node sent.
+/// The documents of a page that this node sent, without heartbeats.
 fn stored(
     node: &str,
     searched: &Searched<Raw<'_>>,
@@ -291,7 +291,7 @@ fn stored(
     for hit in &searched.hits.hits {
         let document = hit.source.map_or("", RawValue::get);
         let parts = Parts::of(document.as_bytes());
-        if parts.node.as_deref() != Some(node) {
+        if parts.node.as_deref() != Some(node) || is_heartbeat(&hit.id) {
             continue;
         }
         let no_index =
@@ -309,6 +309,10 @@ fn stored(
         });
     }
     Ok(all)
+}
+
+fn is_heartbeat(id: &str) -> bool {
+    Position::of_id(id).is_some_and(|(_, kind)| kind == Position::HEARTBEAT)
 }
 
 /// The generation in one of our ids; `None` for other ids.

@@ -14,7 +14,7 @@ use super::template_body::{TEMPLATE, made_of};
 use crate::config::{Layout, Target};
 
 /// The templates of earlier versions.
-const EARLIER: [&str; 1] = [include_str!("template-1.json")];
+const EARLIER: [&str; 2] = [include_str!("template-1.json"), include_str!("template-2.json")];
 
 /// Who made a template.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -170,8 +170,10 @@ mod tests {
                 ] {
                     let now = made_of(TEMPLATE, layout, &target, &flavour);
                     assert_eq!(origin(&now, &target), Origin::ThisVersion);
-                    let before = made_of(EARLIER[0], layout, &target, &flavour);
-                    assert_eq!(origin(&before, &target), Origin::EarlierVersion);
+                    for earlier in EARLIER {
+                        let before = made_of(earlier, layout, &target, &flavour);
+                        assert_eq!(origin(&before, &target), Origin::EarlierVersion);
+                    }
                 }
             }
         }

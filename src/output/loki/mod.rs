@@ -37,12 +37,12 @@ use super::secrets::Secrets;
 use super::verdict::unanswered;
 use super::{Answer, Capabilities, Comparable, EventRef};
 use crate::config;
-use crate::event::{Batch, LogName, Nanos, RecordKind};
+use crate::event::{Batch, LogName, Nanos};
 pub(super) use check::check;
 pub(super) use lookup::look_up;
 pub(super) use preflight::preflight;
 pub(super) use presence::holds_any;
-use push::Labels;
+use push::{Labels, own_stream};
 pub(super) use question::LOOK_UP;
 pub(super) use scan::{Pager, identity};
 use scope::Scope;
@@ -121,15 +121,15 @@ impl Loki {
 
     /// Where a look-up has to search for events that are sent under this configuration.
     pub(crate) fn scope(&self) -> String {
-        Scope { tenant: self.config.tenant.clone(), selector: self.labels.text(None, false) }
+        Scope { tenant: self.config.tenant.clone(), selector: self.labels.text(None, None) }
             .to_text()
     }
 
     /// The events of a batch, grouped by stream: those of one stream may share a request.
     pub(crate) fn groups(&self, batch: &Batch) -> Vec<Vec<EventRef>> {
-        let mut groups: Vec<((Nanos, bool), Vec<EventRef>)> = Vec::new();
+        let mut groups: Vec<((Nanos, Option<&str>), Vec<EventRef>)> = Vec::new();
         for (index, event) in (0..).zip(&batch.events) {
-            let stream = (self.hour(event.time), event.whole == RecordKind::Gap);
+            let stream = (self.hour(event.time), own_stream(event.whole));
             let pick = EventRef::new(index);
             match groups.iter_mut().find(|(other, _)| *other == stream) {
                 Some((_, picks)) => picks.push(pick),
@@ -149,7 +149,7 @@ impl Loki {
         let Some(first) = picks.first() else { return Answer::Each(Vec::new()) };
         let first = &batch.events[first.event as usize];
         let hour = self.config.stream_per_hour.then(|| self.hour(first.time));
-        let labels = self.labels.text(hour, first.whole == RecordKind::Gap);
+        let labels = self.labels.text(hour, own_stream(first.whole));
         let body = self.body(&labels, batch, picks);
         let _turn = self.turns.take(&labels).await;
         Answer::Whole(match self.push(body).await {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::config::MetadataField;
-use crate::event::{Batch, Nanos, Record};
+use crate::event::{Batch, Nanos, Record, RecordKind};
 use crate::output::EventRef;
 
 /// Longest metadata value in bytes. Names, URIs and user agents can be of any length; Loki accepts 64 KiB of structured
@@ -19,10 +19,21 @@ const VALUE: usize = 1024;
 /// Estimated bytes of an entry beside its line.
 pub(super) const AROUND: usize = 448;
 
-/// The label of the stream for gaps. The time of a gap is when it was detected, and Loki refuses entries that are an
-/// hour older than the newest entry of their stream. In a backlog, a gap in the shared stream would make Loki refuse
-/// all events after it.
-const GAP: (&str, &str) = ("auditrail", "gap");
+/// The label of the streams that hold no events: gaps, and heartbeats. Such a record has the present time, and Loki
+/// refuses entries that are an hour older than the newest entry of their stream. In a backlog, such a record in the
+/// shared stream would make Loki refuse all events after it.
+pub(super) const OWN: &str = "auditrail";
+/// The value of that label for heartbeats.
+pub(super) const HEARTBEAT: &str = "heartbeat";
+
+/// The value of [`OWN`] for the stream of a record; `None` for events.
+pub(super) fn own_stream(kind: RecordKind) -> Option<&'static str> {
+    match kind {
+        RecordKind::Event | RecordKind::Torn => None,
+        RecordKind::Gap => Some("gap"),
+        RecordKind::Heartbeat => Some(HEARTBEAT),
+    }
+}
 
 /// The label with the hour, for one stream per hour.
 const HOUR: &str = "hour";
@@ -36,12 +47,12 @@ impl Labels {
     }
 
     /// The labels as a selector, which is also how a push names its stream. `hour`: hours since 1970, if it is a label.
-    /// `gap`: for the stream of gaps; the selector without that label matches it too.
-    pub(super) fn text(&self, hour: Option<Nanos>, gap: bool) -> String {
+    /// `own`: the value of [`OWN`]; the selector without that label matches all streams.
+    pub(super) fn text(&self, hour: Option<Nanos>, own: Option<&str>) -> String {
         let hour = hour.and_then(|hour| jiff::Timestamp::from_second(hour * 3600).ok());
         let hour = hour.map(|stamp| (HOUR.to_owned(), stamp.strftime("%Y-%m-%dT%H").to_string()));
-        let gap = gap.then(|| (GAP.0.to_owned(), GAP.1.to_owned()));
-        let all: BTreeMap<_, _> = self.0.clone().into_iter().chain(hour).chain(gap).collect();
+        let own = own.map(|own| (OWN.to_owned(), own.to_owned()));
+        let all: BTreeMap<_, _> = self.0.clone().into_iter().chain(hour).chain(own).collect();
         let mut text = String::from("{");
         for (name, value) in &all {
             let comma = if text.len() > 1 { ", " } else { "" };
@@ -181,7 +192,7 @@ mod tests {
 
     use super::*;
     use crate::config;
-    use crate::event::{Event, Fingerprint, RecordKind, Span, TransformStats, pieces};
+    use crate::event::{Event, Fingerprint, Span, TransformStats, pieces};
 
     #[derive(Clone, PartialEq, Message)]
     struct PushRequest {
@@ -336,10 +347,13 @@ mod tests {
                 .map(|(name, value)| (name.into(), value.into()))
                 .into_iter(),
         );
-        assert_eq!(labels.text(None, false), r#"{job="k", node="a\"\\\n"}"#);
-        assert_eq!(labels.text(None, true), r#"{auditrail="gap", job="k", node="a\"\\\n"}"#);
+        assert_eq!(labels.text(None, None), r#"{job="k", node="a\"\\\n"}"#);
         assert_eq!(
-            labels.text(Some(498_678), false),
+            labels.text(None, own_stream(RecordKind::Gap)),
+            r#"{auditrail="gap", job="k", node="a\"\\\n"}"#
+        );
+        assert_eq!(
+            labels.text(Some(498_678), None),
             r#"{hour="2026-11-21T06", job="k", node="a\"\\\n"}"#
         );
     }

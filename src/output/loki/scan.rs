@@ -8,9 +8,10 @@ use std::ops::Range;
 
 use super::Loki;
 use super::answer::streams;
+use super::push::{HEARTBEAT, OWN, own_stream};
 use super::question::{Question, Trouble, ask, not_understood};
 use super::scope::Scope;
-use crate::event::{Nanos, Record};
+use crate::event::{Nanos, Record, RecordKind};
 use crate::output::identity::{repaired, shortened};
 use crate::output::scan::{MOST, ScanCursor};
 use crate::output::{Digest, EventIdentity, MILLI, QueryError, ScanPage, Stored};
@@ -35,9 +36,9 @@ pub(crate) struct Pager<'a> {
     longest: Nanos,
 }
 
-/// The entries of a page, and the total length of their lines in bytes.
+/// The entries of a page, and the total length of their lines in bytes. `None`: a heartbeat, which nobody looks for.
 struct Page {
-    entries: Vec<(Nanos, Stored)>,
+    entries: Vec<(Nanos, Option<Stored>)>,
     bytes: usize,
 }
 
@@ -111,7 +112,7 @@ impl<'a> Pager<'a> {
             return Err(crowd(last, limit));
         }
         walk.learn(count, bytes);
-        Ok(entries.into_iter().map(|(_, stored)| stored).collect())
+        Ok(entries.into_iter().filter_map(|(_, stored)| stored).collect())
     }
 
     /// Adapts the next question to why there is no page: an empty page, or the error.
@@ -159,7 +160,9 @@ fn read(body: &[u8], tenant: &str, digest: &Digest) -> serde_json::Result<Page> 
             .flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()])
             .collect();
         let labels = digest.short(&labels).to_be_bytes();
-        let gap = stream.labels.get("auditrail").is_some_and(|value| value == "gap");
+        let own = stream.labels.get(OWN).map(|value| &**value);
+        let gap = own.is_some() && own == own_stream(RecordKind::Gap);
+        let heartbeat = own == Some(HEARTBEAT);
         for entry in stream.entries() {
             let (time, line) = entry?;
             page.bytes += line.len();
@@ -178,7 +181,7 @@ fn read(body: &[u8], tenant: &str, digest: &Digest) -> serde_json::Result<Page> 
                 generation: None,
                 gap,
             };
-            page.entries.push((time, stored));
+            page.entries.push((time, (!heartbeat).then_some(stored)));
         }
     }
     page.entries.sort_by_key(|(time, _)| *time);
@@ -226,6 +229,6 @@ pub(super) fn fuzz(body: &[u8]) {
         let found = found.map(|page| page.entries).unwrap_or_default();
         let line = repaired(bytes);
         let sent = digest.identity(&line, line.as_bytes());
-        assert!(matches!(found[..], [(1, stored)] if stored.identity == sent), "{line}");
+        assert!(matches!(found[..], [(1, Some(stored))] if stored.identity == sent), "{line}");
     });
 }

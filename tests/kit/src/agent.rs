@@ -24,7 +24,8 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts `auditrail run` with its state below `dir`. `tables` are the `[inputs.*]` and `[outputs.*]` of its file.
+    /// Starts `auditrail run` with its state below `dir`. `tables` are the `[inputs.*]` and `[outputs.*]` of its file, and
+    /// before them perhaps keys of its top.
     pub fn start(dir: &Path, tables: &str) -> Self {
         Self::start_saying(None, dir, tables)
     }
@@ -73,8 +74,9 @@ impl Agent {
     /// Writes another configuration, which the next [`Agent::resume`] reads.
     pub fn configure(&self, tables: &str) {
         let state = self.state_dir();
+        let (keys, tables) = tables.split_at(tables.find('[').unwrap_or_default());
         let text = format!(
-            "node = \"cp-1\"\ncluster = \"test\"\nstate_dir = '''{}'''\n\
+            "{keys}node = \"cp-1\"\ncluster = \"test\"\nstate_dir = '''{}'''\n\
              disk = {{ max_bytes = \"1GiB\", min_free = \"1MiB\" }}\nunready_after = \"5s\"\n\
              transform = {{ redact = \"off\", omit_managed_fields = false, max_event_bytes = \"off\" }}\n\
              [server]\nlisten = \"127.0.0.1:{}\"\n{tables}",

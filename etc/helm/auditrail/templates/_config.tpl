@@ -34,6 +34,7 @@
 {{- $listen := printf "%s:%d" (ternary "127.0.0.1" "0.0.0.0" .Values.hostNetwork) (int .Values.port) -}}
 {{- $own := dict
   "node" "${NODE_NAME}"
+  "heartbeat" "5m"
   "drain_timeout" (printf "%ds" (sub (int .Values.terminationGracePeriodSeconds) 10))
   "inputs" (dict "apiserver" $input)
   "server" (dict "listen" $listen) -}}
