@@ -13,12 +13,15 @@ use sha2::{Digest as _, Sha256};
 use super::in_force;
 use crate::config::{self, Config, RedactMode, Transform};
 use crate::event::Key;
+use crate::output::Capabilities;
 use crate::telemetry::{Telemetry, Time};
 use crate::transform::{
-    Chain, Filter, Filters, ManagedFields, Mode, Policy, Redaction, ReloadableChain, Rules,
-    Shrinking,
+    Chain, Completing, Filter, Filters, ManagedFields, Mode, OmitStages, Policy, Redaction,
+    ReloadableChain, Rules, ShrinkOrder, Shrinking,
 };
 
+/// Most bytes that completing an event adds to it.
+const ADDED: usize = 512;
 /// A key with fewer bytes could be guessed.
 const KEY_BYTES: usize = 32;
 
@@ -188,12 +191,24 @@ pub(crate) fn chain(output: &config::Output, key: &Key) -> anyhow::Result<Chain>
     });
     let redaction = transform.redact.as_ref().map(|redact| redaction(redact, key)).transpose()?;
     let always = transform.omit_managed_fields;
+    let whole = Capabilities::of(&output.kind).whole_events;
     Ok(Chain {
         managed_fields: (always || policy.is_some()).then_some(ManagedFields { always }),
         policy: policy.map(Arc::new),
         filters: filter.transpose()?.map(|filter| Filters(vec![filter])),
         redaction,
-        shrinking: transform.max_event_bytes.map(|limit| Shrinking { limit, key: key.clone() }),
+        stages: (!transform.omit_stages.is_empty())
+            .then(|| OmitStages(transform.omit_stages.clone())),
+        shrinking: transform.max_event_bytes.map(|limit| match whole {
+            // Room for what completing adds.
+            true => Shrinking {
+                limit: limit.saturating_sub(ADDED),
+                key: key.clone(),
+                order: ShrinkOrder::ResponseFirst,
+            },
+            false => Shrinking { limit, key: key.clone(), order: ShrinkOrder::Usual },
+        }),
+        completing: whole.then(|| Completing { key: key.clone() }),
     })
 }
 

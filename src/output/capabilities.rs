@@ -10,7 +10,21 @@ pub(crate) struct Capabilities {
     pub(crate) refuses: bool,
     /// A look-up recognises an event by its position in the log, and not by its content.
     pub(crate) by_position: bool,
+    /// It takes whole events only, and drops others without a word: the transform completes each event for it.
+    pub(crate) whole_events: bool,
+    pub(crate) deduplication: Deduplication,
     pub(crate) comparable: Comparable,
+}
+
+/// What keeps an event from being there twice after a lost answer or a kill.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Deduplication {
+    /// The agent asks the store what it holds.
+    LookUp,
+    /// The agent cuts the output back at the start to what the checkpoint covers.
+    CutBack,
+    /// Nothing. So the agent saves the cursor after each request, and sends at most one request twice.
+    None,
 }
 
 /// Whether `verify` can compare what an output holds with the log.

@@ -35,6 +35,7 @@ mod dashboards;
 mod elastic_refusals;
 mod elastic_rules;
 mod everything;
+mod falco;
 mod gaps;
 mod hostile;
 mod image;

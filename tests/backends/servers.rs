@@ -23,6 +23,8 @@ pub(crate) enum Server {
     VictoriaLogs,
     /// A receiver of pushes that decodes them with Loki's own message types.
     Receiver,
+    /// Takes bodies as Falco's plugin does, with the same JSON parser.
+    Falco,
     KubeApi,
     Lumberjack,
 }
@@ -37,6 +39,7 @@ impl Server {
             Self::OpenSearch3 => "opensearch3/java",
             Self::VictoriaLogs => "bin/victoria-logs",
             Self::Receiver => "bin/receiver",
+            Self::Falco => "bin/falco-stand-in",
             Self::KubeApi => "bin/kube-apiserver",
             Self::Lumberjack => "bin/lumberjack",
         }

@@ -94,6 +94,8 @@ apiserver() { go_build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver; }
 kubectl() { go_build kubectl k8s.io/kubernetes/cmd/kubectl; }
 lumberjack() { go_build lumberjack .; }
 receiver() { go_build receiver .; }
+# Takes bodies as Falco's plugin does, with the same JSON parser.
+falco() { go_build falco-stand-in .; }
 # No server: what kube-apiserver itself makes of an audit policy, for events/src/transform/policy/tests/.
 evaluator() { go_build policy-evaluator .; }
 
@@ -120,6 +122,7 @@ fi
 if have_new_go; then
   server lumberjack bin/lumberjack lumberjack
   server receiver bin/receiver receiver
+  server falco bin/falco-stand-in falco
   server victorialogs bin/victoria-logs victorialogs
   server kubernetes bin/kubectl kubectl
   server kubernetes bin/kube-apiserver apiserver
