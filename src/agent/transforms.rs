@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::in_force;
 use crate::config::{self, Config, RedactMode, Transform};
 use crate::event::Key;
-use crate::output::Capabilities;
+use crate::output::{Capabilities, TakenLines};
 use crate::telemetry::{Telemetry, Time};
 use crate::transform::{
     Chain, Completing, Filter, Filters, ManagedFields, Mode, OmitStages, Policy, Redaction,
@@ -191,7 +191,16 @@ pub(crate) fn chain(output: &config::Output, key: &Key) -> anyhow::Result<Chain>
     });
     let redaction = transform.redact.as_ref().map(|redact| redaction(redact, key)).transpose()?;
     let always = transform.omit_managed_fields;
-    let whole = Capabilities::of(&output.kind).whole_events;
+    let whole = Capabilities::of(&output.kind).takes == TakenLines::WholeEvents;
+    let shrinking = |limit: usize| {
+        let (limit, order) = if whole {
+            // Room for what completing adds.
+            (limit.saturating_sub(ADDED), ShrinkOrder::ResponseFirst)
+        } else {
+            (limit, ShrinkOrder::Usual)
+        };
+        Shrinking { limit, key: key.clone(), order }
+    };
     Ok(Chain {
         managed_fields: (always || policy.is_some()).then_some(ManagedFields { always }),
         policy: policy.map(Arc::new),
@@ -199,15 +208,7 @@ pub(crate) fn chain(output: &config::Output, key: &Key) -> anyhow::Result<Chain>
         redaction,
         stages: (!transform.omit_stages.is_empty())
             .then(|| OmitStages(transform.omit_stages.clone())),
-        shrinking: transform.max_event_bytes.map(|limit| match whole {
-            // Room for what completing adds.
-            true => Shrinking {
-                limit: limit.saturating_sub(ADDED),
-                key: key.clone(),
-                order: ShrinkOrder::ResponseFirst,
-            },
-            false => Shrinking { limit, key: key.clone(), order: ShrinkOrder::Usual },
-        }),
+        shrinking: transform.max_event_bytes.map(shrinking),
         completing: whole.then(|| Completing { key: key.clone() }),
     })
 }

@@ -10,10 +10,17 @@ pub(crate) struct Capabilities {
     pub(crate) refuses: bool,
     /// A look-up recognises an event by its position in the log, and not by its content.
     pub(crate) by_position: bool,
-    /// It takes whole events only, and drops others without a word: the transform completes each event for it.
-    pub(crate) whole_events: bool,
+    pub(crate) takes: TakenLines,
     pub(crate) deduplication: Deduplication,
     pub(crate) comparable: Comparable,
+}
+
+/// Which lines an output takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TakenLines {
+    Any,
+    /// It drops others without a word, so the transform completes each event for it.
+    WholeEvents,
 }
 
 /// What keeps an event from being there twice after a lost answer or a kill.

@@ -20,7 +20,10 @@ use super::file_opening as opening;
 use super::file_tail::Tail;
 use super::finding::Finding;
 use super::meter::{Ended, Meter};
-use super::{Answer, Capabilities, Comparable, Deduplication, EventRef, LookUp, QueryError, Verdict};
+use super::{
+    Answer, Capabilities, Comparable, Deduplication, EventRef, LookUp, QueryError, TakenLines,
+    Verdict,
+};
 use crate::config::Rotate;
 use crate::disk;
 use crate::event::{Batch, FileMark, RetryReason};
@@ -29,7 +32,7 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
     ordered: true,
     refuses: false,
     by_position: false,
-    whole_events: false,
+    takes: TakenLines::Any,
     deduplication: Deduplication::CutBack,
     comparable: Comparable::No,
 };

@@ -44,7 +44,7 @@ mod secrets;
 mod stranger;
 mod verdict;
 
-pub(crate) use capabilities::{Capabilities, Comparable, Deduplication};
+pub(crate) use capabilities::{Capabilities, Comparable, Deduplication, TakenLines};
 pub(crate) use elasticsearch::Elasticsearch;
 pub(crate) use exchange::shown_url;
 pub(crate) use falco::Falco;

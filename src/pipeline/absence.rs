@@ -60,14 +60,16 @@ impl Absence {
                 ..Progress::default()
             });
             let differs = (then.offset, then.complete) != (progress.offset, progress.complete);
-            let there = then.alterations == progress.alterations
-                && input.file_of(*fingerprint).is_some();
+            let there =
+                then.alterations == progress.alterations && input.file_of(*fingerprint).is_some();
             (differs && there).then_some(then)
         };
         let back: BTreeMap<_, _> = now
             .generations
             .iter()
-            .filter_map(|(fingerprint, progress)| Some((*fingerprint, past(fingerprint, progress)?)))
+            .filter_map(|(fingerprint, progress)| {
+                Some((*fingerprint, past(fingerprint, progress)?))
+            })
             .collect();
         if back.is_empty() {
             return None;

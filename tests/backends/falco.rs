@@ -69,7 +69,8 @@ impl Falco {
     fn seen(&self) -> Vec<Value> {
         let all = self.ask("seen");
         assert_eq!(all["dropped"], serde_json::json!({}), "dropped without a word");
-        assert_eq!((&all["refused"], &all["together"]), (&0.into(), &1.into()));
+        assert_eq!(all["refused"], 0);
+        assert!(all["together"].as_u64() <= Some(1), "one body in flight: {}", all["together"]);
         let events = all["events"].as_array().unwrap().clone();
         for event in &events {
             assert!(event["bytes"].as_u64() < Some(MOST_BYTES), "{event}");
@@ -131,7 +132,7 @@ fn rules_of_falco_see_every_event_of_the_recorded_logs_once_and_falco_drops_none
         for event in &seen {
             assert_eq!(event["note"], "", "these are whole events already");
         }
-        println!("{}: {} events, {} dropped", log.name, seen.len(), 0);
+        println!("{}: {} events, none dropped", log.name, seen.len());
     }
 }
 
@@ -142,14 +143,13 @@ fn twenty_kills_lose_nothing_and_repeat_one_body_each_at_most() {
     }
     const KILLS: usize = 20;
     let dir = TempDir::new().unwrap();
-    let falco = Falco::start(dir.path(), free_port(), &[]);
+    // Most kills come after Falco took a body and before the agent has its answer.
+    let falco = Falco::start(dir.path(), free_port(), &["-late=40ms"]);
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
-    let events = responses(&mut maker, 20_000);
+    let events = responses(&mut maker, 40_000);
     let path = dir.path().join("audit.log");
     append(&path, &events);
-    // About a body of 500 events in 60 ms.
-    let more = "max_bytes_per_second = \"5MiB\"";
-    let config = tables::input("apiserver", &path) + &output(&falco, more);
+    let config = tables::input("apiserver", &path) + &output(&falco, "");
     let mut agent = Agent::start(dir.path(), &config);
     for kill in 0..KILLS {
         thread::sleep(Duration::from_millis(120 + 37 * (kill as u64 % 7)));
@@ -170,6 +170,7 @@ fn twenty_kills_lose_nothing_and_repeat_one_body_each_at_most() {
         }
     }
     println!("{repeated} events repeated in {} bodies by {KILLS} kills", repeating.len());
+    assert!(repeated > 0, "no kill came while a body was in doubt");
     assert!(repeating.len() <= KILLS && repeated <= KILLS * 500, "{repeated} {repeating:?}");
     assert_eq!(seen, wanted(&events).into_iter().collect());
 }
@@ -215,9 +216,12 @@ fn a_falco_that_stops_reading_stops_nothing_else_and_gets_everything_once_when_i
     assert_exactly_once("Falco", falco.seen().iter().map(identity), all);
 }
 
+/// How often each event was seen, by its identity.
+type Counts = HashMap<(String, String), usize>;
+
 /// Plays a Falco that is killed with bodies in its queue; returns what rules have seen of the events in the end, and
 /// the events.
-fn killed_with_a_queue(more: &str, restart_at_once: bool) -> (HashMap<(String, String), usize>, Vec<Expected>) {
+fn killed_with_a_queue(more: &str, restart_at_once: bool) -> (Counts, Vec<Expected>) {
     let dir = TempDir::new().unwrap();
     let falco = Falco::start(dir.path(), free_port(), &[]);
     let path = dir.path().join("audit.log");
@@ -285,7 +289,8 @@ fn with_a_resend_window_nothing_is_missing_after_a_falco_died_with_a_queue() {
 
 /// Why the window exists, and that its test can fail.
 #[test]
-fn without_a_resend_window_what_stood_in_the_queue_of_a_falco_that_died_is_lost_and_nothing_repeats() {
+fn without_a_resend_window_what_stood_in_the_queue_of_a_falco_that_died_is_lost_and_nothing_repeats()
+ {
     if !have(&[Server::Falco]) {
         return;
     }
@@ -329,7 +334,9 @@ fn old_torn_deep_and_odd_lines_become_events_that_falco_takes_and_the_rest_is_le
         let ids: Vec<_> = seen.iter().map(|event| text(event, "id").to_owned()).collect();
         if ids.iter().any(|id| id == "last") { Ok(()) } else { Err(format!("{ids:?}")) }
     });
-    let action = |action| agent.count("auditrail_transform_events_total", &[("output", "falco"), ("action", action)]);
+    let action = |action| {
+        agent.count("auditrail_transform_events_total", &[("output", "falco"), ("action", action)])
+    };
     assert_eq!((action("no_event"), action("stage_omitted")), (1, 1));
     agent.stop_done();
     let notes: HashMap<_, _> =
@@ -367,7 +374,10 @@ fn check_knows_falco_from_a_wrong_path_and_says_what_it_does_not_promise() {
     let config = tables::input("apiserver", &path) + &output(&falco, "");
     let mut agent = Agent::start(dir.path(), &config);
     let said = agent.command(&["check"]).1;
-    assert!(said.contains("k8saudit answers at this URL") && said.contains("knows no repeats"), "{said}");
+    assert!(
+        said.contains("k8saudit answers at this URL") && said.contains("knows no repeats"),
+        "{said}"
+    );
     let (code, out, error) = agent.command(&["verify"]);
     assert_eq!(code, Some(2), "{out}{error}");
     assert!(error.contains("Falco"), "{error}");

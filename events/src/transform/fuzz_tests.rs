@@ -69,7 +69,11 @@ static CHAINS: LazyLock<[Chain; 3]> = LazyLock::new(|| {
         Chain {
             redaction: Some(redaction(ConfigMaps::Pattern, Mode::Mask)),
             managed_fields: Some(ManagedFields { always: true }),
-            shrinking: Some(Shrinking { limit: 4096, key: Key([1; 32]), order: ShrinkOrder::Usual }),
+            shrinking: Some(Shrinking {
+                limit: 4096,
+                key: Key([1; 32]),
+                order: ShrinkOrder::Usual,
+            }),
             ..Chain::default()
         },
         Chain {

@@ -37,9 +37,13 @@ mod tests {
 
     #[test]
     fn the_name_is_kept_and_nothing_else() {
-        let left = |body: &str| rest(body.as_bytes(), 0).map(|rest| String::from_utf8(rest).unwrap());
+        let left =
+            |body: &str| rest(body.as_bytes(), 0).map(|rest| String::from_utf8(rest).unwrap());
         let name = Some(r#"{"metadata":{"name":"web-x7k2"}}"#.to_owned());
-        assert_eq!(left(r#"{"kind":"Pod","metadata":{"uid":"u","name":"web-x7k2"},"spec":{}}"#), name);
+        assert_eq!(
+            left(r#"{"kind":"Pod","metadata":{"uid":"u","name":"web-x7k2"},"spec":{}}"#),
+            name
+        );
         assert_eq!(left(r#"{"metadata":{"\u006eame":"web-x7k2"}}"#), name);
         assert_eq!(left(r#"{"spec":{"metadata":{"name":"no"}}}"#), None);
         assert_eq!(left(r#"{"metadata":{"name":7}}"#), None);

@@ -5,7 +5,9 @@ use crate::config::elasticsearch::{COMPRESSIONS, LAYOUTS, TEMPLATES};
 use crate::config::file::FileOutput;
 use crate::config::loki::METADATA;
 use crate::config::value::{show_duration, show_size};
-use crate::config::{Auth, Elasticsearch, Falco, Http, Loki, Output, OutputKind, SecretSource, Target};
+use crate::config::{
+    Auth, Elasticsearch, Falco, Http, Loki, Output, OutputKind, SecretSource, Target,
+};
 
 impl TomlText {
     pub(super) fn output(&mut self, output: &Output) {

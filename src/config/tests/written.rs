@@ -160,9 +160,8 @@ fn output() -> BoxedStrategy<Value> {
             json!({"type": "loki", "endpoint": "https://h/S3cr3t/loki/api/v1/push?a=b"})
         )),
         some(elastic).prop_map(with(hosts)),
-        some(falco).prop_map(with(
-            json!({"type": "falco", "endpoint": "https://h/S3cr3t/k8s-audit?a=b"})
-        )),
+        some(falco)
+            .prop_map(with(json!({"type": "falco", "endpoint": "https://h/S3cr3t/k8s-audit?a=b"}))),
         some(file).prop_map(with(json!({"type": "file", "path": "/out/{input}.ndjson"}))),
     ]
     .boxed()

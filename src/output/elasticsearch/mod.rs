@@ -45,7 +45,10 @@ use super::identity::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::verdict::unanswered;
-use super::{Answer, Capabilities, Comparable, Deduplication, Digest, EventIdentity, EventRef, MILLI, Verdict};
+use super::{
+    Answer, Capabilities, Comparable, Deduplication, Digest, EventIdentity, EventRef, MILLI,
+    TakenLines, Verdict,
+};
 use crate::config::{self, Compression};
 use crate::event::{Batch, IdScheme, Ids, LogName};
 use body::Body;
@@ -59,7 +62,7 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
     ordered: false,
     refuses: true,
     by_position: true,
-    whole_events: false,
+    takes: TakenLines::Any,
     deduplication: Deduplication::LookUp,
     comparable: Comparable::Yes,
 };

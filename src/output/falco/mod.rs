@@ -27,7 +27,7 @@ use super::credentials::in_query;
 use super::http::{Client, Failure, IDLE, Request, Response};
 use super::meter::Meter;
 use super::secrets::Secrets;
-use super::{Answer, Capabilities, Comparable, Deduplication, EventRef, Verdict};
+use super::{Answer, Capabilities, Comparable, Deduplication, EventRef, TakenLines, Verdict};
 use crate::config;
 use crate::event::Batch;
 pub(super) use check::check;
@@ -36,13 +36,14 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
     ordered: true,
     refuses: true,
     by_position: false,
-    whole_events: true,
+    takes: TakenLines::WholeEvents,
     deduplication: Deduplication::None,
     comparable: Comparable::No,
 };
 
 /// An `EventList` as the API server's webhook sends it. In a list Falco does not ask for the `kind` of an item.
-const BEGIN: &[u8] = br#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":["#;
+const BEGIN: &[u8] =
+    br#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":["#;
 const END: &[u8] = b"]}";
 
 /// Most bytes of a body with lines of this many bytes in all.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::event::{Event, Fields, Fingerprint, Form, RecordKind, RetryReason, Span, TransformStats};
+use crate::event::{
+    Event, Fields, Fingerprint, Form, RecordKind, RetryReason, Span, TransformStats,
+};
 
 fn batch(lines: &[&str]) -> Batch {
     let (mut bytes, mut events) = (Vec::new(), Vec::new());

@@ -15,8 +15,7 @@ const MEDIA_TYPE: &str =
 /// What an answer means for all events of a request.
 pub(super) fn judge(response: &Response) -> Verdict {
     let answer = || stranger::shown(response);
-    let retry =
-        |reason| Verdict::Retry { after: response.retry_after, reason, answer: answer() };
+    let retry = |reason| Verdict::Retry { after: response.retry_after, reason, answer: answer() };
     match response.status {
         200 if response.body.is_empty() => Verdict::Delivered,
         400 if stranger::wants_tls(response) || stranger::is_page(response) => stop(response),

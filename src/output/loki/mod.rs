@@ -35,7 +35,7 @@ use super::http::{Client, Failure, Request, Response};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::verdict::unanswered;
-use super::{Answer, Capabilities, Comparable, Deduplication, EventRef};
+use super::{Answer, Capabilities, Comparable, Deduplication, EventRef, TakenLines};
 use crate::config;
 use crate::event::{Batch, LogName, Nanos, RecordKind};
 pub(super) use check::check;
@@ -53,7 +53,7 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
     ordered: false,
     refuses: true,
     by_position: false,
-    whole_events: false,
+    takes: TakenLines::Any,
     deduplication: Deduplication::LookUp,
     comparable: Comparable::HidesRepeats,
 };

@@ -49,10 +49,9 @@ pub(super) fn write(record: &Record<'_>) -> Vec<u8> {
             format!(",\"responseStatus\":{{\"metadata\":{{}},\"code\":{code}}}").as_bytes(),
         );
     }
-    for (name, span) in [
-        ("requestReceivedTimestamp", fields.received),
-        ("stageTimestamp", fields.stage_time),
-    ] {
+    for (name, span) in
+        [("requestReceivedTimestamp", fields.received), ("stageTimestamp", fields.stage_time)]
+    {
         if let Some(time) = record.raw(span).filter(|time| rfc3339(time).is_some()) {
             put(name, &String::from_utf8_lossy(time), &mut out);
         }

@@ -52,8 +52,7 @@ impl TransformStep for Completing {
     }
 
     fn finish(&self, work: &mut EventWork<'_>) {
-        let line =
-            if work.is_changed { &work.changed[work.begin..] } else { work.record.line };
+        let line = if work.is_changed { &work.changed[work.begin..] } else { work.record.line };
         let Some(completed) = self.completed(line, work.record) else { return };
         work.changed.truncate(work.begin);
         work.changed.extend_from_slice(&completed);
@@ -70,7 +69,8 @@ impl Completing {
             return Some(self.envelope(line, original, "line"));
         };
         if is_strict(line, DEEPEST) {
-            return (!members.are_complete()).then(|| self.with_members(line, &members, original, ""));
+            return (!members.are_complete())
+                .then(|| self.with_members(line, &members, original, ""));
         }
         for (bodies, cut) in [(1, "responseObject"), (2, "responseObject,requestObject")] {
             let without = without_bodies(line, bodies);
@@ -108,16 +108,17 @@ impl Completing {
         original: &Record<'_>,
         cut: &str,
     ) -> Vec<u8> {
-        let (mut edits, mut first, mut made) = (Edits::default(), String::new(), Vec::new());
+        let (mut edits, mut made) = (Edits::default(), Vec::new());
+        let (mut time, mut id) = (String::new(), String::new());
         if !members.has_time {
             if let Some(at) = &members.time {
                 edits.remove_member(at.clone());
             }
-            first.push_str(&format!("\"stageTimestamp\":\"{}\",", time_of(original.event.time)));
+            time = format!("\"stageTimestamp\":\"{}\",", time_of(original.event.time));
             made.push("stageTimestamp");
         }
         if !members.has_id {
-            first.push_str(&format!("\"auditID\":\"{}\",", self.id(original)));
+            id = format!("\"auditID\":\"{}\",", self.id(original));
             made.push("auditID");
         }
         let mut out = Vec::with_capacity(line.len() + 256);
@@ -132,7 +133,7 @@ impl Completing {
         let (at, text) = place_of_annotation(&out, &member);
         out.splice(at..at, text.into_bytes());
         let inside = 1 + out.iter().position(|byte| *byte == b'{').unwrap_or_default();
-        out.splice(inside..inside, first.into_bytes());
+        out.splice(inside..inside, time.bytes().chain(id.bytes()));
         out
     }
 

@@ -59,7 +59,8 @@ fn what_falco_needs_and_an_event_lacks_is_made_and_marked() {
         let event = check(&format!(r#"{{"stageTimestamp":{time},"verb":"get","auditID":"a"}}"#));
         assert_eq!(note(&event), "made=stageTimestamp", "{time}");
     }
-    let nameless = check(&format!(r#"{{"verb":"get","stageTimestamp":"{TIME}","annotations":{{"a":"b"}}}}"#));
+    let nameless =
+        check(&format!(r#"{{"verb":"get","stageTimestamp":"{TIME}","annotations":{{"a":"b"}}}}"#));
     let id = nameless["auditID"].as_str().unwrap();
     assert!(id.starts_with("auditrail-") && id.len() > 40, "{id}");
     assert_eq!((note(&nameless), &nameless["annotations"]["a"]), ("made=auditID", &"b".into()));
@@ -88,12 +89,18 @@ fn a_torn_line_and_the_text_format_become_events_of_what_can_be_read() {
     let batch = completed(torn.as_bytes(), false);
     let event: Value = serde_json::from_slice(batch.record(0).line).unwrap();
     assert_eq!((&event["verb"], &event["user"]["username"]), (&"create".into(), &"eve".into()));
-    assert_eq!((&event["objectRef"]["name"], note(&event)), (&"x".into(), "made=stageTimestamp cut=line"));
+    assert_eq!(
+        (&event["objectRef"]["name"], note(&event)),
+        (&"x".into(), "made=stageTimestamp cut=line")
+    );
     let text = r#"2017-03-21T03:57:09.106841886-04:00 AUDIT: id="c9" stage="ResponseComplete" ip="127.0.0.1" method="delete" user="admin" groups="\"system:masters\",\"x\"" as="<self>" asgroups="<lookup>" user-agent="kubectl/\x41" namespace="default" uri="/api/v1/namespaces/default/pods/web" response="200""#;
     let event = check(text);
     assert_eq!(event["user"]["groups"], serde_json::json!(["system:masters", "x"]));
     assert_eq!(event["objectRef"]["resource"], "pods");
-    assert_eq!((&event["objectRef"]["name"], &event["userAgent"]), (&"web".into(), &"kubectl/A".into()));
+    assert_eq!(
+        (&event["objectRef"]["name"], &event["userAgent"]),
+        (&"web".into(), &"kubectl/A".into())
+    );
     assert_eq!((&event["responseStatus"]["code"], &event["auditID"]), (&200.into(), &"c9".into()));
 }
 

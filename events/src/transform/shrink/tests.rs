@@ -165,7 +165,8 @@ fn the_digest_is_of_the_original_and_depends_on_the_key() {
     let line = format!(r#"{{"requestURI":"{}"}}"#, x(9000));
     let note = |original: &[u8], key: &Key| {
         let mut out = Vec::new();
-        shrink(line.as_bytes(), original, &Shrinking { key: key.clone(), ..usual(8192) }, &mut out).unwrap();
+        shrink(line.as_bytes(), original, &Shrinking { key: key.clone(), ..usual(8192) }, &mut out)
+            .unwrap();
         let value: Value = serde_json::from_slice(&out).unwrap();
         value["annotations"][NOTE].as_str().unwrap().to_owned()
     };

@@ -3,7 +3,7 @@
 // the plugin uses. What the plugin would drop is counted with its reason. It keeps what a rule could see of each event:
 // its id, its stage, its time, whether it is ours, and what `ka.resp.name` gives.
 //
-// Faults for tests: `-pause` waits before each body is read, and `POST /stop` stops reading until `POST /go`.
+// Faults for tests: `-pause` waits before each body is read, `-late` before each answer, and `POST /stop` stops reading until `POST /go`.
 package main
 
 import (
@@ -40,25 +40,26 @@ type seen struct {
 }
 
 type falco struct {
-	mutex    sync.Mutex
-	changed  *sync.Cond
-	stopped  bool
-	pause    time.Duration
-	queue    chan []byte
-	Events   []seen         `json:"events"`
-	Bodies   int            `json:"bodies"`
-	Dropped  map[string]int `json:"dropped"`
-	Refused  int            `json:"refused"`
-	Together int            `json:"together"`
-	underWay int
+	mutex       sync.Mutex
+	changed     *sync.Cond
+	stopped     bool
+	pause, late time.Duration
+	queue       chan []byte
+	Events      []seen         `json:"events"`
+	Bodies      int            `json:"bodies"`
+	Dropped     map[string]int `json:"dropped"`
+	Refused     int            `json:"refused"`
+	Together    int            `json:"together"`
+	underWay    int
 }
 
 func main() {
 	log.SetFlags(0)
 	listen := flag.String("listen", "", "address to listen on")
 	pause := flag.Duration("pause", 0, "before each body is read")
+	late := flag.Duration("late", 0, "between the queue and the answer")
 	flag.Parse()
-	f := &falco{pause: *pause, queue: make(chan []byte, queue), Dropped: map[string]int{}, Events: []seen{}}
+	f := &falco{pause: *pause, late: *late, queue: make(chan []byte, queue), Dropped: map[string]int{}, Events: []seen{}}
 	f.changed = sync.NewCond(&f.mutex)
 	http.HandleFunc("/k8s-audit", f.webhook)
 	http.HandleFunc("GET /seen", f.show)
@@ -88,6 +89,7 @@ func (f *falco) webhook(w http.ResponseWriter, request *http.Request) {
 	}
 	w.WriteHeader(http.StatusOK)
 	f.queue <- body
+	time.Sleep(f.late)
 }
 
 func (f *falco) enter(by int) {
