@@ -120,8 +120,8 @@ impl Wiring<'_> {
     }
 }
 
-/// The ledger, and which events are in doubt. Nothing of a file output is in doubt once it is open, and what is in doubt
-/// for an output that cannot be asked is sent again.
+/// The ledger, and which events are in doubt. Nothing of a file output is in doubt once it is open, and what is in
+/// doubt for an output that cannot be asked is sent again.
 fn ledger(
     output: &Output,
     EarlierState { mut pair, origin, until }: EarlierState<'_>,

@@ -4,8 +4,8 @@
 //!   kill the reserved bytes are in doubt, and their events are looked up.
 //! - *Cut back*, for a file: at the start the file is truncated to the mark in the checkpoint. So nothing is in doubt,
 //!   and sending is allowed once a checkpoint holds the first mark.
-//! - *One by one*, for an output that can do neither: before a request is sent, a checkpoint holds the cursor after the
-//!   last one. So a kill leaves one request in doubt at most, and that one is sent again. The pipeline of such an output
+//! - *One by one*, for an output that can do neither: before a request is sent, a checkpoint holds the cursor after
+//!   the last one. So a kill leaves one request in doubt at most, and that one is sent again. The pipeline of such an output
 //!   has one request in flight.
 
 use super::{ALL, Pair};

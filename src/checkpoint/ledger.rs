@@ -101,8 +101,8 @@ impl Ledger {
         Self::with(books, moved, Box::new(sync))
     }
 
-    /// The ledger of an output that can neither be asked nor cut back. Sending waits until a checkpoint holds the cursor
-    /// after the last request, so a kill leaves one request in doubt. The pipeline sends that one again. `window`: how
+    /// The ledger of an output that can neither be asked nor cut back. Sending waits until a checkpoint holds the
+    /// cursor after the last request, so a kill leaves one request in doubt. The pipeline sends that one again. `window`: how
     /// much is sent again after the back end was away.
     pub(crate) fn one_by_one(mut pair: Pair, window: Option<Duration>, moved: Arc<Notify>) -> Self {
         pair.reserved = 0;

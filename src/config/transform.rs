@@ -20,8 +20,8 @@ pub(crate) struct Transform {
     pub(crate) redact: Option<Redact>,
     /// Removes `managedFields` from bodies. Default true.
     pub(crate) omit_managed_fields: bool,
-    /// Longer events are shrunk to this many bytes; `None` for `"off"`. Default 256 KiB for Loki, 240 KiB for Falco (and
-    /// never more), else off.
+    /// Longer events are shrunk to this many bytes; `None` for `"off"`. Default 256 KiB for Loki, 240 KiB for Falco
+    /// (and never more), else off.
     pub(crate) max_event_bytes: Option<usize>,
     /// Events of these stages are left out. Default `RequestReceived` for Falco, else none.
     pub(crate) omit_stages: Vec<String>,

@@ -15,6 +15,18 @@ pub(crate) struct Capabilities {
     pub(crate) comparable: Comparable,
 }
 
+impl Capabilities {
+    /// Those of a store that takes any line, and can be asked which events it holds.
+    pub(super) const STORE: Self = Self {
+        ordered: false,
+        refuses: true,
+        by_position: false,
+        takes: TakenLines::Any,
+        deduplication: Deduplication::LookUp,
+        comparable: Comparable::Yes,
+    };
+}
+
 /// Which lines an output takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum TakenLines {

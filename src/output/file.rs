@@ -21,8 +21,7 @@ use super::file_tail::Tail;
 use super::finding::Finding;
 use super::meter::{Ended, Meter};
 use super::{
-    Answer, Capabilities, Comparable, Deduplication, EventRef, LookUp, QueryError, TakenLines,
-    Verdict,
+    Answer, Capabilities, Comparable, Deduplication, EventRef, LookUp, QueryError, Verdict,
 };
 use crate::config::Rotate;
 use crate::disk;
@@ -31,10 +30,9 @@ use crate::event::{Batch, FileMark, RetryReason};
 pub(super) const CAPABILITIES: Capabilities = Capabilities {
     ordered: true,
     refuses: false,
-    by_position: false,
-    takes: TakenLines::Any,
     deduplication: Deduplication::CutBack,
     comparable: Comparable::No,
+    ..Capabilities::STORE
 };
 
 /// One file, or standard output.

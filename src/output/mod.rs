@@ -120,7 +120,7 @@ impl Output {
         }
     }
 
-    /// Whether the back end was away since the last call, so that what it had acknowledged and not processed yet is lost.
+    /// Whether the back end was away since the last call, so that what it had acknowledged and not processed is lost.
     pub(crate) fn was_away(&self) -> bool {
         match self {
             Self::Falco(falco) => falco.was_away(),

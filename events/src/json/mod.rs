@@ -2,8 +2,8 @@
 //! crate: it imports no other room, and every room that looks into an event's line uses it.
 //!
 //! `walk.rs` walks through objects and arrays, `block.rs` skips over them 64 bytes at a time, `unescape.rs` undoes
-//! escapes and `escape.rs` writes them. `strict.rs` says whether a text is JSON for a strict parser. No file here parses
-//! JSON into a tree, so no body can do harm. Only answers and state files are read with `serde_json`.
+//! escapes and `escape.rs` writes them. `strict.rs` says whether a text is JSON for a strict parser. No file here
+//! parses JSON into a tree, so no body can do harm. Only answers and state files are read with `serde_json`.
 
 mod block;
 mod escape;

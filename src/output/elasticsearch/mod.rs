@@ -45,10 +45,7 @@ use super::identity::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::verdict::unanswered;
-use super::{
-    Answer, Capabilities, Comparable, Deduplication, Digest, EventIdentity, EventRef, MILLI,
-    TakenLines, Verdict,
-};
+use super::{Answer, Capabilities, Digest, EventIdentity, EventRef, MILLI, Verdict};
 use crate::config::{self, Compression};
 use crate::event::{Batch, IdScheme, Ids, LogName};
 use body::Body;
@@ -58,14 +55,8 @@ pub(super) use lookup::look_up;
 use target::Naming;
 use verdict::Sent;
 
-pub(super) const CAPABILITIES: Capabilities = Capabilities {
-    ordered: false,
-    refuses: true,
-    by_position: true,
-    takes: TakenLines::Any,
-    deduplication: Deduplication::LookUp,
-    comparable: Comparable::Yes,
-};
+pub(super) const CAPABILITIES: Capabilities =
+    Capabilities { by_position: true, ..Capabilities::STORE };
 
 /// The parts of a bulk answer that the verdicts need.
 const BULK: [(&str, &str); 1] =

@@ -34,11 +34,10 @@ pub(super) use check::check;
 
 pub(super) const CAPABILITIES: Capabilities = Capabilities {
     ordered: true,
-    refuses: true,
-    by_position: false,
     takes: TakenLines::WholeEvents,
     deduplication: Deduplication::None,
     comparable: Comparable::No,
+    ..Capabilities::STORE
 };
 
 /// An `EventList` as the API server's webhook sends it. In a list Falco does not ask for the `kind` of an item.

@@ -35,7 +35,7 @@ use super::http::{Client, Failure, Request, Response};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::verdict::unanswered;
-use super::{Answer, Capabilities, Comparable, Deduplication, EventRef, TakenLines};
+use super::{Answer, Capabilities, Comparable, EventRef};
 use crate::config;
 use crate::event::{Batch, LogName, Nanos, RecordKind};
 pub(super) use check::check;
@@ -49,14 +49,8 @@ use scope::Scope;
 use stream_locks::Turns;
 use urls::urls;
 
-pub(super) const CAPABILITIES: Capabilities = Capabilities {
-    ordered: false,
-    refuses: true,
-    by_position: false,
-    takes: TakenLines::Any,
-    deduplication: Deduplication::LookUp,
-    comparable: Comparable::HidesRepeats,
-};
+pub(super) const CAPABILITIES: Capabilities =
+    Capabilities { comparable: Comparable::HidesRepeats, ..Capabilities::STORE };
 
 const HOUR: Nanos = 3_600_000_000_000;
 

@@ -1,8 +1,8 @@
 //! Makes the extract that remains of the largest events: the envelope's own fields, with long strings cut. It fits
 //! every allowed limit.
 
-use super::ShrinkOrder;
 use super::cut::cut;
+use super::order::ShrinkOrder;
 use super::parts::KEPT_ANNOTATIONS;
 use crate::json::{Member, skip, string, visit_elements, visit_members};
 use crate::transform::cuts::{Cut, Cuts};

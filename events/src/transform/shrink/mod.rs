@@ -12,19 +12,21 @@
 //! Not promised: removing the largest part first. Events that the API server itself truncated get no special
 //! treatment.
 
-use super::cuts::{Cut, Cuts};
+use super::cuts::Cuts;
 use super::step::{ActionDetail, EventWork, TransformAction, TransformStep};
 use crate::event::{Fields, Form, Key, pieces};
 
 mod cut;
 mod extract;
 mod note;
+mod order;
 mod parts;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use note::Note;
+pub use order::ShrinkOrder;
 use parts::ShrinkStep;
 pub(super) use parts::place_of_annotation;
 
@@ -39,28 +41,6 @@ pub struct Shrinking {
     pub key: Key,
     /// Which bodies matter most to the output.
     pub order: ShrinkOrder,
-}
-
-/// What is cut first.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum ShrinkOrder {
-    /// What says least.
-    #[default]
-    Usual,
-    /// `responseObject` apart from its `metadata.name`, which rules of Falco read. They read nothing else of it, but
-    /// most of `requestObject`.
-    ResponseFirst,
-}
-
-impl ShrinkOrder {
-    fn cuts(self) -> [Cut; 11] {
-        let mut cuts = Cut::ALL;
-        if self == Self::ResponseFirst {
-            // managedFields, last-applied-configuration, responseObject become responseObject and the other two.
-            cuts[..3].rotate_right(1);
-        }
-        cuts
-    }
 }
 
 impl TransformStep for Shrinking {

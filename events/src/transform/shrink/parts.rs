@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::ShrinkOrder;
+use super::order::ShrinkOrder;
 use crate::event::Fields;
 use crate::json::{Member, skip, visit_members};
 use crate::transform::cuts::{Cut, NOTE};
