@@ -39,6 +39,7 @@ mod delivery;
 mod descriptors;
 mod docs;
 mod echoes;
+mod falco;
 mod full_disk;
 mod holding;
 mod holds;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::cuts::NOTE;
+use super::super::cuts::{Cut, NOTE};
 use super::*;
 
 const KEY: Key = Key([7; 32]);
