@@ -34,7 +34,7 @@ impl Falco {
         let taken = Arc::<Mutex<Vec<String>>>::default();
         let (kept, count) = (Arc::clone(&taken), Arc::<Mutex<usize>>::default());
         thread::spawn(move || {
-            for stream in listener.incoming() {
+            for stream in listener.incoming().map_while(Result::ok) {
                 let (kept, count) = (Arc::clone(&kept), Arc::clone(&count));
                 thread::spawn(move || while serve(&stream, answers, &count, &kept).is_some() {});
             }

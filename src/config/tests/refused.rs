@@ -497,7 +497,7 @@ batch = { max_bytes = "11MiB" }
 resend_window = "1h"
 > f:7: outputs.o.resend_window = "1h": write a duration from "1s" to "10m"
 in_flight = 2
-> f:7: unknown key `in_flight` in [outputs.o]: did you mean `inputs`?
+> f:7: unknown key `in_flight` in [outputs.o]: known are `basic_auth`, `batch`, `bearer_token`, `bearer_token_file`, `endpoint`, `headers`, `inputs`, `max_bytes_per_second`, `proxy`, `resend_window`, `retry`, `timeout`, `tls`, `transform`, `type`
 transform = { omit_stages = ["Received"] }
 > f:7: outputs.o.transform.omit_stages[0] = "Received": no such stage: did you mean "RequestReceived"?
 "#,
@@ -643,7 +643,7 @@ type = "file"
 path = "/l/audit.log"
 [outputs.o]
 type = "lokki"
-> f:5: outputs.o.type = "lokki": write "loki", "elasticsearch" or "file"; did you mean "loki"?
+> f:5: outputs.o.type = "lokki": write "loki", "elasticsearch", "falco" or "file"; did you mean "loki"?
 [inputs.a]
 type = "file"
 path = "/l/audit.log"
