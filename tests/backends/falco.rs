@@ -20,6 +20,9 @@ use kit::{free_port, http, tables, wait_for};
 /// Falco drops larger events, and the agent leaves room below that.
 const MOST_BYTES: u64 = 240 * 1024;
 
+/// How often the agent is killed.
+const KILLS: usize = 20;
+
 /// A running stand-in.
 struct Falco {
     url: String,
@@ -141,18 +144,22 @@ fn twenty_kills_lose_nothing_and_repeat_one_body_each_at_most() {
     if !have(&[Server::Falco]) {
         return;
     }
-    const KILLS: usize = 20;
     let dir = TempDir::new().unwrap();
     // Most kills come after Falco took a body and before the agent has its answer.
     let falco = Falco::start(dir.path(), free_port(), &["-late=40ms"]);
     let mut maker = Maker::from_ago(SignedDuration::from_mins(10));
-    let events = responses(&mut maker, 40_000);
+    let events = responses(&mut maker, 80_000);
     let path = dir.path().join("audit.log");
     append(&path, &events);
     let config = tables::input("apiserver", &path) + &output(&falco, "");
     let mut agent = Agent::start(dir.path(), &config);
+    let bodies = || falco.ask("counts")["bodies"].as_u64().unwrap();
     for kill in 0..KILLS {
-        thread::sleep(Duration::from_millis(120 + 37 * (kill as u64 % 7)));
+        let before = bodies();
+        wait_for("the agent to send", Duration::from_mins(1), || {
+            if bodies() > before { Ok(()) } else { Err(before.to_string()) }
+        });
+        thread::sleep(Duration::from_millis(11 * (kill as u64 % 7)));
         agent.kill();
         agent.resume();
     }
@@ -312,14 +319,14 @@ fn old_torn_deep_and_odd_lines_become_events_that_falco_takes_and_the_rest_is_le
     let time = "2026-11-21T06:25:22.533537Z";
     let large = "x".repeat(400_000);
     let lines = [
-        format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1beta1","metadata":{{"creationTimestamp":"2018-01-01T00:00:00Z"}},"auditID":"old","stage":"ResponseComplete","verb":"get"}}"#),
+        r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1beta1","metadata":{"creationTimestamp":"2018-01-01T00:00:00Z"},"auditID":"old","stage":"ResponseComplete","verb":"get"}"#.to_owned(),
         r#"2017-03-21T03:57:09.106841886-04:00 AUDIT: id="text" stage="ResponseComplete" ip="127.0.0.1" method="delete" user="admin" groups="\"g\"" as="<self>" asgroups="<lookup>" user-agent="k" namespace="default" uri="/api/v1/namespaces/default/pods/web" response="200""#.to_owned(),
         format!(r#"{{"kind":"Event","auditID":"deep","stage":"ResponseComplete","verb":"patch","requestObject":{deep},"stageTimestamp":"{time}"}}"#),
         format!(r#"{{"kind":"Event","auditID":"odd","stage":"ResponseComplete","verb":"patch","requestObject":[1e999999,"\ud800",1 2],"stageTimestamp":"{time}"}}"#),
         format!(r#"{{"kind":"Event","auditID":"hostile","stage":"ResponseComplete","verb":"patch","requestObject":[1e999999,"\ud800\u0000"],"stageTimestamp":"{time}"}}"#),
         format!(r#"{{"kind":"Event","auditID":"large","stage":"ResponseComplete","verb":"create","requestObject":{{"a":1}},"responseObject":{{"metadata":{{"name":"web-x7k2"}},"spec":"{large}"}},"stageTimestamp":"{time}"}}"#),
         format!(r#"{{"kind":"Event","stage":"ResponseComplete","verb":"list","stageTimestamp":"{time}"}}"#),
-        format!(r#"{{"kind":"Event","auditID":"timeless","stage":"Panic","verb":"list","stageTimestamp":null}}"#),
+        r#"{"kind":"Event","auditID":"timeless","stage":"Panic","verb":"list","stageTimestamp":null}"#.to_owned(),
         r#"{"kind":"Event","level":"Request","auditID":"torn","stage":"ResponseComplete","verb":"create","requestObject":{"a"#.to_owned(),
         "hello".to_owned(),
         format!(r#"{{"kind":"Event","auditID":"received","stage":"RequestReceived","verb":"list","stageTimestamp":"{time}"}}"#),
