@@ -228,6 +228,6 @@ pub(super) fn saved(
 
 fn tell_saved(input: &Input, name: &str, outputs: &[Arc<str>], state: &State) -> bool {
     let cursors: Vec<_> =
-        outputs.iter().map(|output| state.pair(name, output).map(|pair| &pair.cursor)).collect();
+        outputs.iter().map(|output| state.pair(name, output).map(Pair::needed)).collect();
     input.saved(&cursors)
 }

@@ -47,6 +47,7 @@ fn output(output: &Output) -> OutputInForce {
     let kind = match &output.kind {
         OutputKind::Loki(_) => "loki",
         OutputKind::Elasticsearch(_) => "elasticsearch",
+        OutputKind::Falco(_) => "falco",
         OutputKind::File(_) => "file",
     };
     let transform = &output.transform;

@@ -13,12 +13,15 @@ use sha2::{Digest as _, Sha256};
 use super::in_force;
 use crate::config::{self, Config, RedactMode, Transform};
 use crate::event::Key;
+use crate::output::{Capabilities, TakenLines};
 use crate::telemetry::{Telemetry, Time};
 use crate::transform::{
-    Chain, Filter, Filters, ManagedFields, Mode, Policy, Redaction, ReloadableChain, Rules,
-    Shrinking,
+    Chain, Completing, Filter, Filters, ManagedFields, Mode, OmitStages, Policy, Redaction,
+    ReloadableChain, Rules, ShrinkOrder, Shrinking,
 };
 
+/// Most bytes that completing an event adds to it.
+const ADDED: usize = 512;
 /// A key with fewer bytes could be guessed.
 const KEY_BYTES: usize = 32;
 
@@ -190,12 +193,25 @@ pub(crate) fn chain(output: &config::Output, key: &Key) -> anyhow::Result<Chain>
     });
     let redaction = transform.redact.as_ref().map(|redact| redaction(redact, key)).transpose()?;
     let always = transform.omit_managed_fields;
+    let whole = Capabilities::of(&output.kind).takes == TakenLines::WholeEvents;
+    let shrinking = |limit: usize| {
+        let (limit, order) = if whole {
+            // Room for what completing adds.
+            (limit.saturating_sub(ADDED), ShrinkOrder::ResponseFirst)
+        } else {
+            (limit, ShrinkOrder::Usual)
+        };
+        Shrinking { limit, key: key.clone(), order }
+    };
     Ok(Chain {
         managed_fields: (always || policy.is_some()).then_some(ManagedFields { always }),
         policy: policy.map(Arc::new),
         filters: filter.transpose()?.map(|filter| Filters(vec![filter])),
         redaction,
-        shrinking: transform.max_event_bytes.map(|limit| Shrinking { limit, key: key.clone() }),
+        stages: (!transform.omit_stages.is_empty())
+            .then(|| OmitStages(transform.omit_stages.clone())),
+        shrinking: transform.max_event_bytes.map(shrinking),
+        completing: whole.then(|| Completing { key: key.clone() }),
     })
 }
 

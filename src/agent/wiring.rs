@@ -15,7 +15,7 @@ use crate::config::{self, Config, FollowedLog};
 use crate::dead_letters::DeadLetters;
 use crate::event::{Cursor, IdScheme, RetryReason};
 use crate::input::{Input, Large, Reader};
-use crate::output::{Ended, Exchange, File, Meter, Output, Queryable};
+use crate::output::{Deduplication, Ended, Exchange, File, Meter, Output, Queryable};
 use crate::pipeline::{
     Counts, HeartbeatSettings, InDoubt, Lives, Pipeline, PipelineParts, Selection, Settings,
 };
@@ -109,7 +109,9 @@ impl Wiring<'_> {
         earlier: EarlierState<'_>,
         shared: &Shared<'_>,
     ) -> anyhow::Result<(Pipeline, Arc<Ledger>)> {
-        let (ledger, doubts) = ledger(output, earlier, shared.moved)?;
+        // A replay reads each file once.
+        let window = self.output.kind.resend_window().filter(|_| shared.replay.is_none());
+        let (ledger, doubts) = ledger(output, earlier, window, shared.moved)?;
         let ledger = Arc::new(ledger);
         let parts = PipelineParts {
             input,
@@ -128,10 +130,12 @@ impl Wiring<'_> {
     }
 }
 
-/// The ledger, and which events are in doubt. Nothing of a file output is in doubt once it is open.
+/// The ledger, and which events are in doubt. Nothing of a file output is in doubt once it is open, and what is in
+/// doubt for an output that cannot be asked is sent again.
 fn ledger(
     output: &Output,
     EarlierState { mut pair, origin, until }: EarlierState<'_>,
+    window: Option<Duration>,
     moved: &Arc<Notify>,
 ) -> anyhow::Result<(Ledger, InDoubt)> {
     let moved = Arc::clone(moved);
@@ -140,6 +144,11 @@ fn ledger(
         let doubts = InDoubt::new(&pair, &Origin::Current, "", Instant::now());
         let file = file.clone();
         return Ok((Ledger::of_file(pair, moved, move || file.sync()), doubts));
+    }
+    if output.capabilities().deduplication == Deduplication::None {
+        pair.reserved = 0;
+        let doubts = InDoubt::new(&pair, &Origin::Current, "", Instant::now());
+        return Ok((Ledger::one_by_one(pair, window, moved), doubts));
     }
     let doubts = InDoubt::new(&pair, origin, &output.scope(), until);
     pair.reserved = doubts.reserved();

@@ -1,9 +1,12 @@
-//! When a pipeline may send, so that a crash leads to no duplicates: two kinds of ledger.
+//! When a pipeline may send, so that a crash leads to no duplicates, or to few: three kinds of ledger.
 //!
 //! - *Reserving*, for an output that can be queried: before anything is sent, a checkpoint reserves the bytes. After a
 //!   kill the reserved bytes are in doubt, and their events are looked up.
 //! - *Cut back*, for a file: at the start the file is truncated to the mark in the checkpoint. So nothing is in doubt,
 //!   and sending is allowed once a checkpoint holds the first mark.
+//! - *One by one*, for an output that can do neither: before a request is sent, a checkpoint holds the cursor after
+//!   the last one. So a kill leaves one request in doubt at most, and that one is sent again. The pipeline of such an output
+//!   has one request in flight.
 
 use super::{ALL, Pair};
 
@@ -15,6 +18,7 @@ pub(crate) const RESERVE: u64 = 64 << 20;
 pub(super) enum Allowance {
     Reserving(Reservation),
     CutBack(CutBack),
+    OneByOne(OneByOne),
 }
 
 /// The state of a reserving ledger. Bytes are counted since the start, as the reader hands them out.
@@ -40,6 +44,23 @@ pub(super) struct CutBack {
     marked: bool,
 }
 
+/// The state of a ledger that saves the cursor after each request.
+#[derive(Default)]
+pub(super) struct OneByOne {
+    /// How often something was acknowledged.
+    moves: u64,
+    /// As many of these moves are in a checkpoint; `None` before the first one.
+    saved: Option<u64>,
+    /// Gaps entered that a checkpoint holds.
+    gaps_written: u64,
+}
+
+impl OneByOne {
+    fn is_saved(&self) -> bool {
+        self.saved == Some(self.moves)
+    }
+}
+
 impl Allowance {
     /// A reserving ledger; an earlier process may have sent `old` bytes beyond the cursor.
     pub(super) fn reserving(old: u64) -> Self {
@@ -58,6 +79,7 @@ impl Allowance {
                 granted
             }
             Self::CutBack(state) => state.marked,
+            Self::OneByOne(state) => state.is_saved(),
         }
     }
 
@@ -66,6 +88,7 @@ impl Allowance {
         match self {
             Self::Reserving(state) => state.gaps_written >= entered,
             Self::CutBack(state) => state.marked,
+            Self::OneByOne(state) => state.is_saved() && state.gaps_written >= entered,
         }
     }
 
@@ -86,11 +109,22 @@ impl Allowance {
     }
 
     pub(super) fn acknowledge(&mut self, bytes: u64) {
-        if let Self::Reserving(state) = self {
-            state.acked += bytes;
-            if state.old != ALL {
-                state.old = state.old.saturating_sub(bytes);
+        match self {
+            Self::Reserving(state) => {
+                state.acked += bytes;
+                if state.old != ALL {
+                    state.old = state.old.saturating_sub(bytes);
+                }
             }
+            Self::CutBack(_) => {}
+            Self::OneByOne(state) => state.moves += 1,
+        }
+    }
+
+    /// Gaps were acknowledged. Their bytes count when the cursor passes them.
+    pub(super) fn acknowledge_gaps(&mut self) {
+        if let Self::OneByOne(state) = self {
+            state.moves += 1;
         }
     }
 
@@ -123,7 +157,8 @@ impl Allowance {
         }
     }
 
-    /// Completes what the next checkpoint will hold of the pair; returns the number of acknowledged bytes.
+    /// Completes what the next checkpoint will hold of the pair; returns the number of acknowledged bytes, or of moves
+    /// where each is saved.
     pub(super) fn complete(&mut self, pair: &mut Pair) -> u64 {
         match self {
             Self::Reserving(state) => {
@@ -140,6 +175,11 @@ impl Allowance {
                 pair.gaps.clear();
                 0
             }
+            Self::OneByOne(state) => {
+                // Nothing beyond the cursor is ever looked up.
+                pair.reserved = 0;
+                state.moves
+            }
         }
     }
 
@@ -151,6 +191,7 @@ impl Allowance {
                 state.gaps_written = gaps;
             }
             Self::CutBack(state) => state.marked = true,
+            Self::OneByOne(state) => (state.saved, state.gaps_written) = (Some(acked), gaps),
         }
     }
 }

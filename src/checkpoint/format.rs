@@ -147,6 +147,7 @@ mod tests {
             to: Some("loki http://c".into()),
             cursor,
             reserved: super::super::ALL,
+            resend: Some(Cursor::default()),
             scopes: vec!["s".into()],
             ids: vec![IdScheme::Position, IdScheme::Log(LogName::default())],
             file: None,

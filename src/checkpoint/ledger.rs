@@ -4,11 +4,15 @@
 //! before a checkpoint holds it. So after a kill the events in doubt are known. This file writes nothing itself: see
 //! `writer.rs`.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
 use tokio::sync::Notify;
 
 use super::Pair;
-use super::allowance::{Allowance, CutBack};
+use super::allowance::{Allowance, CutBack, OneByOne};
+use super::resend_window::ResendWindow;
 use crate::event::{Cursor, FileMark, Fingerprint, GapRecord, IdScheme, Nanos, Progress};
 use crate::telemetry::PairStats;
 
@@ -28,6 +32,7 @@ struct LedgerState {
     /// The output's present scope: where it stores what is sent now.
     scope: String,
     allowance: Allowance,
+    window: Option<ResendWindow>,
     /// Gaps entered since the start.
     gaps: u64,
     changed: bool,
@@ -76,7 +81,8 @@ impl Ledger {
         // Gaps that an earlier process entered wait for a save too, which records the scope where they may be sent.
         let gaps = u64::from(!pair.gaps.is_empty());
         let (allowance, changed) = (Allowance::reserving(pair.reserved), false);
-        let books = LedgerState { pair, scope, allowance, gaps, changed, waiting: false };
+        let (window, waiting) = (None, false);
+        let books = LedgerState { pair, scope, allowance, window, gaps, changed, waiting };
         Self::with(books, moved, Box::new(|| Ok(())))
     }
 
@@ -89,9 +95,27 @@ impl Ledger {
         sync: impl Fn() -> std::io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let allowance = Allowance::CutBack(CutBack::default());
-        let scope = String::new();
-        let books = LedgerState { pair, scope, allowance, gaps: 0, changed: true, waiting: false };
+        let (scope, window, gaps) = (String::new(), None, 0);
+        let (changed, waiting) = (true, false);
+        let books = LedgerState { pair, scope, allowance, window, gaps, changed, waiting };
         Self::with(books, moved, Box::new(sync))
+    }
+
+    /// The ledger of an output that can neither be asked nor cut back. Sending waits until a checkpoint holds the
+    /// cursor after the last request, so a kill leaves one request in doubt. The pipeline sends that one again. `window`: how
+    /// much is sent again after the back end was away.
+    pub(crate) fn one_by_one(mut pair: Pair, window: Option<Duration>, moved: Arc<Notify>) -> Self {
+        pair.reserved = 0;
+        let earlier = pair.resend.take();
+        let window = window.map(|length| {
+            let start = earlier.unwrap_or_else(|| pair.cursor.clone());
+            ResendWindow::new(length, start, Instant::now())
+        });
+        let allowance = Allowance::OneByOne(OneByOne::default());
+        let gaps = u64::from(!pair.gaps.is_empty());
+        let (scope, changed, waiting) = (String::new(), true, false);
+        let books = LedgerState { pair, scope, allowance, window, gaps, changed, waiting };
+        Self::with(books, moved, Box::new(|| Ok(())))
     }
 
     fn with(
@@ -126,6 +150,9 @@ impl Ledger {
     /// Sets the cursor of a pipeline that starts without any.
     pub(crate) fn start(&self, cursor: Cursor) {
         let mut books = self.books();
+        if let Some(window) = &mut books.window {
+            window.restart(cursor.clone(), Instant::now());
+        }
         books.pair.cursor = cursor;
         self.change(&mut books);
     }
@@ -143,6 +170,28 @@ impl Ledger {
         books.forget_gaps(|_| false);
         books.pair.file = file.or(books.pair.file);
         books.allowance.acknowledge(bytes);
+        let LedgerState { window, pair, .. } = &mut *books;
+        if let Some(window) = window {
+            window.note(&pair.cursor, Instant::now());
+        }
+        self.change(&mut books);
+    }
+
+    /// Where the resend window begins; `None` if there is none, or if it is empty.
+    pub(crate) fn resend_from(&self) -> Option<Cursor> {
+        let books = self.books();
+        let start = books.window.as_ref()?.start()?;
+        (start.generations != books.pair.cursor.generations).then(|| start.clone())
+    }
+
+    /// Moves the cursor back in these generations. The resend window begins there.
+    pub(crate) fn go_back(&self, to: BTreeMap<Fingerprint, Progress>) {
+        let mut books = self.books();
+        books.pair.cursor.generations.extend(to);
+        let LedgerState { window, pair, .. } = &mut *books;
+        if let Some(window) = window {
+            window.restart(pair.cursor.clone(), Instant::now());
+        }
         self.change(&mut books);
     }
 
@@ -238,6 +287,7 @@ impl Ledger {
         for gap in &mut books.pair.gaps {
             gap.delivered |= ids.contains(&gap.id);
         }
+        books.allowance.acknowledge_gaps();
         books.forget_gaps(|_| false);
         self.change(&mut books);
     }
@@ -273,6 +323,12 @@ impl Ledger {
             books.pair.scopes.push(scope);
         }
         let mut pair = books.pair.clone();
+        pair.resend = books
+            .window
+            .as_ref()
+            .and_then(ResendWindow::start)
+            .filter(|start| start.generations != pair.cursor.generations)
+            .cloned();
         let acked = books.allowance.complete(&mut pair);
         books.pair.reserved = pair.reserved;
         LedgerEntry { pair, acked, gaps: books.gaps }

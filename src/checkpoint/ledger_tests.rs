@@ -162,3 +162,60 @@ fn after_a_clean_end_nothing_is_in_doubt() {
     ledger.settle();
     assert_eq!(ledger.entry().pair.reserved, 0);
 }
+
+fn one_by_one(window: Option<Duration>) -> Ledger {
+    let pair = Pair { reserved: 7, ..Pair::default() };
+    let ledger = Ledger::one_by_one(pair, window, Arc::default());
+    assert!(!ledger.is_granted(0), "the first checkpoint is not written yet");
+    ledger.saved(&ledger.entry());
+    ledger
+}
+
+#[tokio::test]
+async fn where_nobody_can_be_asked_the_next_request_waits_until_the_last_one_is_in_a_checkpoint() {
+    let ledger = one_by_one(None);
+    assert!(ledger.is_granted(1 << 40));
+    let before = ledger.entry();
+    assert_eq!(before.pair.reserved, 0, "nothing is ever looked up");
+    advance(&ledger, 10);
+    ledger.saved(&before);
+    assert!(!ledger.is_granted(1), "that checkpoint does not hold the request");
+    let wait = tokio::time::timeout(Duration::from_millis(20), ledger.granted(20));
+    assert!(wait.await.is_err() && ledger.runs_short(), "it asks for a checkpoint at once");
+    ledger.saved(&ledger.entry());
+    ledger.granted(20).await;
+    // A gap is a request, too, also where it moves no cursor.
+    ledger.enter_gap(gap(5));
+    ledger.saved(&ledger.entry());
+    ledger.gaps_written().await;
+    ledger.gaps_delivered(&[gap(5).id]);
+    assert!(!ledger.is_granted(1));
+    ledger.saved(&ledger.entry());
+    assert!(ledger.is_granted(1));
+}
+
+#[test]
+fn a_resend_window_is_in_the_checkpoint_while_it_is_not_empty() {
+    let at = |offset| Progress { offset, ..Progress::default() };
+    let move_to = |ledger: &Ledger, offset| {
+        ledger.advance(Fingerprint([1; 16]), at(offset), 1, None);
+    };
+    let ledger = one_by_one(Some(Duration::from_mins(1)));
+    assert_eq!((ledger.resend_from(), ledger.entry().pair.resend), (None, None));
+    move_to(&ledger, 10);
+    move_to(&ledger, 20);
+    let start = ledger.resend_from().unwrap();
+    assert_eq!(start, Cursor::default());
+    let saved = ledger.entry().pair;
+    assert_eq!((saved.needed(), saved.resend.as_ref()), (&start, Some(&start)));
+    // After a restart the window begins where it began.
+    let later = Ledger::one_by_one(saved, Some(Duration::from_mins(1)), Arc::default());
+    assert_eq!(later.resend_from(), Some(start));
+    later.go_back([(Fingerprint([1; 16]), at(5))].into());
+    assert_eq!(
+        (later.cursor().generations[&Fingerprint([1; 16])].offset, later.resend_from()),
+        (5, None)
+    );
+    move_to(&later, 30);
+    assert_eq!(later.resend_from().unwrap().generations[&Fingerprint([1; 16])].offset, 5);
+}

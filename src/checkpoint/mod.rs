@@ -4,7 +4,8 @@
 //! `format.rs` frames the checkpoint file, `seal.rs` authenticates it with an HMAC, `copied.rs` recognises a restored
 //! copy. `state_dir.rs` is the directory with its lock and the node's key, `permissions.rs` checks owners and modes
 //! there, `origin.rs` holds the result of loading and the errors. `ledger.rs` is the state that one pipeline shares
-//! with the checkpoint writer, and `allowance.rs` says when the pipeline may send: the two kinds of ledger. `writer.rs`
+//! with the checkpoint writer, and `allowance.rs` says when the pipeline may send: the three kinds of ledger.
+//! `resend_window.rs` says what is sent again after a back end was away. `writer.rs`
 //! is the task that writes, `losses.rs` the lasting counts of gaps, `budget.rs` the bounds on disk space.
 //!
 //! Promised: an error never moves a cursor. A pipeline sends only bytes that the last written checkpoint reserves.
@@ -30,6 +31,7 @@ mod ledger;
 mod losses;
 mod origin;
 mod permissions;
+mod resend_window;
 mod seal;
 mod state_dir;
 mod writer;
@@ -84,6 +86,9 @@ pub(crate) struct Pair {
     /// The pipeline sent nothing further than this many bytes beyond the cursor, in any generation. [`ALL`]: no bound
     /// is known.
     pub(crate) reserved: u64,
+    /// Where the resend window begins, if it is not empty: what the output acknowledged after it may be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resend: Option<Cursor>,
     /// The scopes in which the output may have stored events. The agent queries them for events in doubt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scopes: Vec<String>,
@@ -103,6 +108,13 @@ pub(crate) struct Pair {
 
 /// Value of [`Pair::reserved`] without a bound: every byte that exists may have been sent.
 pub(crate) const ALL: u64 = u64::MAX;
+
+impl Pair {
+    /// The cursor whose generations have to be kept.
+    pub(crate) fn needed(&self) -> &Cursor {
+        self.resend.as_ref().unwrap_or(&self.cursor)
+    }
+}
 
 impl State {
     /// The stored progress of a pair of input and output.

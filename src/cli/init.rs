@@ -55,6 +55,9 @@ struct To {
     /// Deliver to OpenSearch, such as `https://opensearch:9200`
     #[arg(long, value_name = "URL")]
     opensearch: Option<String>,
+    /// Deliver to Falco's plugin k8saudit, such as `http://falco:9765/k8s-audit`
+    #[arg(long, value_name = "URL")]
+    falco: Option<String>,
     /// Deliver to a file
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
@@ -118,22 +121,24 @@ fn log(arguments: &Arguments, detail: Detail) -> anyhow::Result<Option<PathBuf>>
 
 impl To {
     fn destination(&self) -> Option<Destination> {
-        let Self { loki, elasticsearch, opensearch, file } = self;
+        let Self { loki, elasticsearch, opensearch, falco, file } = self;
         let loki = loki.clone().map(Destination::Loki);
         let elasticsearch = elasticsearch.clone().map(Destination::Elasticsearch);
         let opensearch = opensearch.clone().map(Destination::OpenSearch);
-        loki.or(elasticsearch).or(opensearch).or(file.clone().map(Destination::File))
+        let falco = falco.clone().map(Destination::Falco);
+        let file = file.clone().map(Destination::File);
+        loki.or(elasticsearch).or(opensearch).or(falco).or(file)
     }
 }
 
 fn ask_destination() -> anyhow::Result<Destination> {
     if !io::stdin().is_terminal() {
         bail!(
-            "where do the events go? Add --loki, --elasticsearch or --opensearch with a URL, or --file with a path"
+            "where do the events go? Add --loki, --elasticsearch, --opensearch or --falco with a URL, or --file with a path"
         );
     }
     loop {
-        let kind = ask("Deliver to loki, elasticsearch, opensearch or file", "loki")?;
+        let kind = ask("Deliver to loki, elasticsearch, opensearch, falco or file", "loki")?;
         return Ok(match kind.as_str() {
             "loki" => Destination::Loki(ask("URL of Loki", "http://127.0.0.1:3100")?),
             "elasticsearch" => {
@@ -142,6 +147,7 @@ fn ask_destination() -> anyhow::Result<Destination> {
             "opensearch" => {
                 Destination::OpenSearch(ask("URL of OpenSearch", "http://127.0.0.1:9200")?)
             }
+            "falco" => Destination::Falco(ask("URL of Falco", "http://127.0.0.1:9765/k8s-audit")?),
             "file" => Destination::File(
                 ask("Path of the file", "/var/lib/auditrail/events.ndjson")?.into(),
             ),

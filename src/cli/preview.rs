@@ -131,7 +131,7 @@ fn follow(
         while let Some(item) = reader.next() {
             let printed = match item {
                 ReaderItem::Chunk(chunk) => shown.batch(chunk.batch),
-                ReaderItem::Started(_) | ReaderItem::Gap(_) => Ok(()),
+                ReaderItem::Started(_) | ReaderItem::Gap(_) | ReaderItem::Rewound => Ok(()),
             };
             if printed.and_then(|()| shown.out.flush()).is_err() {
                 break;

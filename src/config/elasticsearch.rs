@@ -1,7 +1,7 @@
 //! `type = "elasticsearch"`: Elasticsearch, OpenSearch and other stores with a `_bulk` API.
 
 use super::ConfigError;
-use super::http::{Http, endpoint, is_telling};
+use super::http::{Http, USUAL_TIMEOUT, endpoint, is_telling};
 use super::item::Item;
 use super::table::Table;
 
@@ -81,7 +81,7 @@ impl Elasticsearch {
         }
         let layout = table.or("layout", Layout::Elastic, |item| item.choice(&LAYOUTS))?;
         Ok(Self {
-            http: Http::read(table, &urls, true)?,
+            http: Http::read(table, &urls, true, USUAL_TIMEOUT)?,
             endpoints,
             target: Target::read(table, layout)?,
             layout,

@@ -15,7 +15,7 @@ use super::{ConfigError, SecretSource};
 pub(crate) struct Http {
     pub(crate) tls: Tls,
     pub(crate) auth: Auth,
-    /// Timeout of one request, from connecting to the last byte of the response. Default 10 s.
+    /// Timeout of one request, from connecting to the last byte of the response. Default 10 s; for Falco 5 min.
     pub(crate) timeout: Duration,
     /// URL of an HTTP proxy.
     pub(crate) proxy: Option<String>,
@@ -44,6 +44,9 @@ pub(crate) enum Auth {
     ApiKey(SecretSource),
 }
 
+/// Default time-out of a store that answers at once.
+pub(super) const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
+
 const TIMEOUT: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_mins(10);
 
@@ -60,11 +63,12 @@ const OWN_HEADERS: [(&str, &str); 8] = [
 ];
 
 impl Http {
-    /// `api_keys`: whether this back end supports API keys.
+    /// `api_keys`: whether this back end supports API keys. `timeout`: the default.
     pub(super) fn read(
         table: &mut Table<'_>,
         urls: &[Url],
         api_keys: bool,
+        timeout: Duration,
     ) -> Result<Self, ConfigError> {
         let tls = table.get("tls");
         if let Some(item) = tls.as_ref().filter(|_| urls.iter().all(|url| url.scheme() != "https"))
@@ -74,7 +78,7 @@ impl Http {
         let auth = Auth::read(table, api_keys)?;
         Ok(Self {
             tls: tls.map_or(Ok(Tls::default()), |item| Tls::read(&item))?,
-            timeout: table.or("timeout", Duration::from_secs(10), |item| item.duration(TIMEOUT))?,
+            timeout: table.or("timeout", timeout, |item| item.duration(TIMEOUT))?,
             proxy: match table.get("proxy") {
                 None => None,
                 Some(item) => Some(proxy(&item)?),

@@ -1,7 +1,7 @@
 //! `type = "loki"`: endpoint, tenant, labels and structured metadata of a Loki output.
 
 use super::ConfigError;
-use super::http::{Http, endpoint, is_telling};
+use super::http::{Http, USUAL_TIMEOUT, endpoint, is_telling};
 use super::item::Item;
 use super::table::Table;
 
@@ -99,7 +99,7 @@ impl Loki {
             } else {
                 at.text()?
             },
-            http: Http::read(table, &[url], false)?,
+            http: Http::read(table, &[url], false, USUAL_TIMEOUT)?,
             tenant: table.get("tenant").map_or(Ok(String::new()), |item| tenant(&item.hide()))?,
             labels: match table.get("labels") {
                 Some(item) => labels(&item)?,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::ConfigError;
 use super::elasticsearch::Elasticsearch;
+use super::falco::{self, Falco};
 use super::file::FileOutput;
 use super::http::{Http, is_telling};
 use super::input::{InputKind, chosen, later, named};
@@ -14,7 +15,7 @@ use super::item::Item;
 use super::loki::{self, Loki};
 use super::paths::Paths;
 use super::table::Table;
-use super::transform::{Given, Transform};
+use super::transform::{Given, Transform, TransformDefaults};
 
 /// `[outputs.NAME]`: one output.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ pub(crate) struct Output {
     /// Names of the inputs that it ships; each of them exists.
     pub(crate) inputs: Vec<Arc<str>>,
     pub(crate) batch: Batch,
-    /// Maximum requests in flight, at least 1. A file output always has 1.
+    /// Maximum requests in flight, at least 1. A file and Falco always have 1.
     pub(crate) in_flight: usize,
     pub(crate) retry: Retry,
     /// Rate limit in uncompressed log bytes per second; `None`: no limit.
@@ -53,6 +54,7 @@ pub(crate) struct Retry {
 pub(crate) enum OutputKind {
     Loki(Loki),
     Elasticsearch(Elasticsearch),
+    Falco(Falco),
     File(FileOutput),
 }
 
@@ -62,6 +64,7 @@ impl OutputKind {
         match self {
             Self::Loki(loki) => Some(&loki.http),
             Self::Elasticsearch(elasticsearch) => Some(&elasticsearch.http),
+            Self::Falco(falco) => Some(&falco.http),
             Self::File(_) => None,
         }
     }
@@ -71,7 +74,16 @@ impl OutputKind {
         match self {
             Self::Loki(loki) => std::slice::from_ref(&loki.endpoint),
             Self::Elasticsearch(elasticsearch) => &elasticsearch.endpoints,
+            Self::Falco(falco) => std::slice::from_ref(&falco.endpoint),
             Self::File(_) => &[],
+        }
+    }
+
+    /// How much it sends again after its back end was away; `None`: nothing.
+    pub(crate) fn resend_window(&self) -> Option<Duration> {
+        match self {
+            Self::Falco(falco) => falco.resend_window,
+            Self::Loki(_) | Self::Elasticsearch(_) | Self::File(_) => None,
         }
     }
 
@@ -79,20 +91,23 @@ impl OutputKind {
     pub(crate) fn has_telling_query(&self) -> bool {
         match self {
             Self::Elasticsearch(search) => search.query.iter().any(|(name, _)| is_telling(name)),
-            Self::Loki(_) | Self::File(_) => false,
+            Self::Loki(_) | Self::Falco(_) | Self::File(_) => false,
         }
     }
 
     /// Where it sends to: type and endpoint, without the query, which may hold a key. The checkpoint holds this text.
     pub(crate) fn destination(&self) -> String {
         match self {
-            Self::Loki(loki) => {
-                format!("loki {}", loki.endpoint.split('?').next().unwrap_or_default())
-            }
+            Self::Loki(loki) => format!("loki {}", without_query(&loki.endpoint)),
+            Self::Falco(falco) => format!("falco {}", without_query(&falco.endpoint)),
             Self::Elasticsearch(search) => format!("elasticsearch {}", search.endpoints.join(",")),
             Self::File(file) => format!("file {}", file.path.display()),
         }
     }
+}
+
+fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
 }
 
 /// The value of `type`.
@@ -100,12 +115,14 @@ impl OutputKind {
 enum OutputType {
     Loki,
     Elasticsearch,
+    Falco,
     File,
 }
 
-const KINDS: [(&str, OutputType); 3] = [
+const KINDS: [(&str, OutputType); 4] = [
     ("loki", OutputType::Loki),
     ("elasticsearch", OutputType::Elasticsearch),
+    ("falco", OutputType::Falco),
     ("file", OutputType::File),
 ];
 
@@ -115,13 +132,38 @@ impl OutputType {
     fn max_event_bytes(self) -> Option<usize> {
         match self {
             Self::Loki => Some(256 << 10),
+            Self::Falco => Some(falco::MOST_EVENT),
             Self::Elasticsearch | Self::File => None,
+        }
+    }
+
+    /// The largest `transform.max_event_bytes` that an output ever takes; `None`: any, and none at all.
+    fn most_event_bytes(self) -> Option<usize> {
+        match self {
+            Self::Falco => Some(falco::MOST_EVENT),
+            Self::Loki | Self::Elasticsearch | Self::File => None,
+        }
+    }
+
+    /// Default of `transform.omit_stages`. Falco's rules look at what a request led to.
+    fn omit_stages(self) -> &'static [&'static str] {
+        match self {
+            Self::Falco => &["RequestReceived"],
+            Self::Loki | Self::Elasticsearch | Self::File => &[],
+        }
+    }
+
+    fn defaults(self) -> TransformDefaults {
+        TransformDefaults {
+            max_event_bytes: self.max_event_bytes(),
+            most_event_bytes: self.most_event_bytes(),
+            omit_stages: self.omit_stages(),
         }
     }
 }
 
 /// Types that are planned but that this version does not support.
-const LATER: &[&str] = &["falco", "alertmanager", "webhook"];
+const LATER: &[&str] = &["alertmanager", "webhook"];
 
 const BATCH_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
 const BATCH_AGE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(1);
@@ -144,7 +186,7 @@ impl Output {
         let own = Given::read(table.table("transform")?)?;
         let inputs = chosen(table.get("inputs"), inputs)?;
         let in_flight = match kind {
-            OutputType::File => 1,
+            OutputType::File | OutputType::Falco => 1,
             OutputType::Loki | OutputType::Elasticsearch => {
                 table.or("in_flight", 4, |item| item.count(1..=64))?
             }
@@ -159,12 +201,13 @@ impl Output {
                 Some(item) if item.is_off() => None,
                 Some(item) => Some(item.size(SPEED)?),
             },
-            transform: own.over(transform, kind.max_event_bytes()),
+            transform: own.over(transform, kind.defaults()),
             kind: match kind {
                 OutputType::Loki => OutputKind::Loki(Loki::read(&mut table)?),
                 OutputType::Elasticsearch => {
                     OutputKind::Elasticsearch(Elasticsearch::read(&mut table)?)
                 }
+                OutputType::Falco => OutputKind::Falco(Falco::read(&mut table)?),
                 OutputType::File => OutputKind::File(FileOutput::read(&mut table, &inputs, paths)?),
             },
             inputs,
@@ -176,16 +219,20 @@ impl Output {
 
 impl Batch {
     fn read(mut table: Table<'_>, kind: OutputType) -> Result<Self, ConfigError> {
+        let (events, age) = match kind {
+            OutputType::Falco => (falco::BATCH_EVENTS, falco::BATCH_AGE),
+            _ => (5000, Duration::from_millis(200)),
+        };
         let max_bytes = match (table.get("max_bytes"), kind) {
             (None, _) => 1 << 20,
             (Some(item), OutputType::Loki) => loki::batch_bytes(&item)?,
+            (Some(item), OutputType::Falco) => falco::batch_bytes(&item)?,
             (Some(item), _) => item.size(BATCH_BYTES)?,
         };
         let batch = Self {
             bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
-            events: table.or("max_events", 5000, |item| item.count(1..=100_000))?,
-            age: table
-                .or("max_age", Duration::from_millis(200), |item| item.duration(BATCH_AGE))?,
+            events: table.or("max_events", events, |item| item.count(1..=100_000))?,
+            age: table.or("max_age", age, |item| item.duration(BATCH_AGE))?,
         };
         table.finish()?;
         Ok(batch)

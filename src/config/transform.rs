@@ -20,9 +20,29 @@ pub(crate) struct Transform {
     pub(crate) redact: Option<Redact>,
     /// Removes `managedFields` from bodies. Default true.
     pub(crate) omit_managed_fields: bool,
-    /// Longer events are shrunk to this many bytes; `None` for `"off"`. Default 256 KiB for Loki, else off.
+    /// Longer events are shrunk to this many bytes; `None` for `"off"`. Default 256 KiB for Loki, 240 KiB for Falco
+    /// (and never more), else off.
     pub(crate) max_event_bytes: Option<usize>,
+    /// Events of these stages are left out. Default `RequestReceived` for Falco, else none.
+    pub(crate) omit_stages: Vec<String>,
 }
+
+/// What an output has unless the configuration says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TransformDefaults {
+    pub(super) max_event_bytes: Option<usize>,
+    /// The output never takes more; `None`: no such bound.
+    pub(super) most_event_bytes: Option<usize>,
+    pub(super) omit_stages: &'static [&'static str],
+}
+
+/// The stages that the API server writes.
+pub(super) const STAGES: [(&str, &str); 4] = [
+    ("RequestReceived", "RequestReceived"),
+    ("ResponseStarted", "ResponseStarted"),
+    ("ResponseComplete", "ResponseComplete"),
+    ("Panic", "Panic"),
+];
 
 /// A text that another room parses, with its place for that room's errors.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +112,7 @@ pub(super) struct Given {
     redact: Option<Setting<Redact>>,
     omit_managed_fields: Option<bool>,
     max_event_bytes: Option<Setting<usize>>,
+    omit_stages: Option<Vec<String>>,
 }
 
 impl Given {
@@ -102,14 +123,19 @@ impl Given {
             redact: table.given("redact", redact)?,
             omit_managed_fields: table.given("omit_managed_fields", Item::flag)?,
             max_event_bytes: table.given("max_event_bytes", limit)?,
+            omit_stages: table.given("omit_stages", stages)?,
         };
         table.finish()?;
         Ok(given)
     }
 
     /// Merges this table over the general one, and that over the defaults.
-    pub(super) fn over(self, general: &Self, max_event_bytes: Option<usize>) -> Transform {
+    pub(super) fn over(self, general: &Self, defaults: TransformDefaults) -> Transform {
         let general = general.clone();
+        let max_event_bytes = self
+            .max_event_bytes
+            .or(general.max_event_bytes)
+            .map_or(defaults.max_event_bytes, Setting::value);
         Transform {
             policy_file: self.policy_file.or(general.policy_file).and_then(Setting::value),
             filter: self.filter.or(general.filter).and_then(Setting::value),
@@ -121,10 +147,13 @@ impl Given {
                 .omit_managed_fields
                 .or(general.omit_managed_fields)
                 .unwrap_or(true),
-            max_event_bytes: self
-                .max_event_bytes
-                .or(general.max_event_bytes)
-                .map_or(max_event_bytes, Setting::value),
+            max_event_bytes: match defaults.most_event_bytes {
+                Some(most) => Some(max_event_bytes.map_or(most, |bytes| bytes.min(most))),
+                None => max_event_bytes,
+            },
+            omit_stages: self.omit_stages.or(general.omit_stages).unwrap_or_else(|| {
+                defaults.omit_stages.iter().map(|stage| (*stage).to_owned()).collect()
+            }),
         }
     }
 }
@@ -141,6 +170,11 @@ fn placed(item: &Item<'_>) -> Result<Setting<Placed>, ConfigError> {
         return Ok(Setting::Off);
     }
     Ok(Setting::On(Placed { text, place: item.place() }))
+}
+
+fn stages(item: &Item<'_>) -> Result<Vec<String>, ConfigError> {
+    let stages = item.selection(&STAGES, "no such stage")?;
+    Ok(stages.into_iter().map(str::to_owned).collect())
 }
 
 fn limit(item: &Item<'_>) -> Result<Setting<usize>, ConfigError> {

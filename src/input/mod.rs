@@ -44,6 +44,7 @@ pub(crate) use read::chunk::{Chunk, ReaderItem};
 pub(crate) use read::large::{LARGE, Large};
 pub(crate) use read::open::STRIDE;
 pub(crate) use read::reader::Reader;
+pub(crate) use read::rewinds::Rewinds;
 pub(crate) use scan::findings::not_a_file;
 
 use crate::config::FollowedLog;

@@ -12,6 +12,7 @@
 use std::error::Error as StdError;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -47,6 +48,7 @@ pub(super) struct Connector {
     tls: Arc<ClientConfig>,
     proxy: Option<Uri>,
     limit: Duration,
+    opened: Arc<AtomicU64>,
 }
 
 impl Connector {
@@ -62,7 +64,12 @@ impl Connector {
         tcp.set_keepalive_retries(Some(PROBES));
         // If a name has several addresses, each gets a share of this time.
         tcp.set_connect_timeout(Some(limit));
-        Self { tcp: Tcp(tcp), tls: Arc::new(tls), proxy, limit }
+        Self { tcp: Tcp(tcp), tls: Arc::new(tls), proxy, limit, opened: Arc::default() }
+    }
+
+    /// Counts the connections there that are begun.
+    pub(super) fn counting(self, opened: &Arc<AtomicU64>) -> Self {
+        Self { opened: Arc::clone(opened), ..self }
     }
 
     fn start(&self, target: Uri) -> Connecting<AbortableStream> {
@@ -92,6 +99,7 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
+        self.opened.fetch_add(1, Relaxed);
         let connecting = tokio::time::timeout(self.limit, self.start(target));
         Box::pin(async {
             connecting

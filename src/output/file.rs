@@ -20,13 +20,20 @@ use super::file_opening as opening;
 use super::file_tail::Tail;
 use super::finding::Finding;
 use super::meter::{Ended, Meter};
-use super::{Answer, Capabilities, Comparable, EventRef, LookUp, QueryError, Verdict};
+use super::{
+    Answer, Capabilities, Comparable, Deduplication, EventRef, LookUp, QueryError, Verdict,
+};
 use crate::config::Rotate;
 use crate::disk;
 use crate::event::{Batch, FileMark, RetryReason};
 
-pub(super) const CAPABILITIES: Capabilities =
-    Capabilities { ordered: true, refuses: false, by_position: false, comparable: Comparable::No };
+pub(super) const CAPABILITIES: Capabilities = Capabilities {
+    ordered: true,
+    refuses: false,
+    deduplication: Deduplication::CutBack,
+    comparable: Comparable::No,
+    ..Capabilities::STORE
+};
 
 /// One file, or standard output.
 #[derive(Clone)]

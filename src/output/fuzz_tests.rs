@@ -1,7 +1,7 @@
 //! Fuzz targets: any bytes as the answer of a back end, and as lines to send.
 
 use super::http::{Response, excerpt, retry_after};
-use super::{Answer, Verdict, elasticsearch, loki};
+use super::{Answer, Verdict, elasticsearch, falco, loki};
 
 /// The first four bytes give the kind, the status (two bytes) and which documents were in safe form; the rest is
 /// `Retry-After`, a newline, and the body. In the kind, bit 0 selects the store, bits 1 and 2 the media type, bit 3 the
@@ -30,6 +30,7 @@ pub(crate) fn answers(data: &[u8]) {
         product: (kind >> 3 & 1 == 1).then(|| "Elasticsearch".to_owned()),
         body: body.to_vec().into(),
     };
+    told(&falco::fuzz_tests::answer(&response));
     if kind % 2 == 0 {
         told(&loki::fuzz_tests::answer(&response));
     } else {

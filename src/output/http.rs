@@ -6,6 +6,7 @@
 //! Texts from a server leave this module through `door.rs`, since they may repeat our [`Secrets`].
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,13 +39,15 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 const BODY_OF_204: &[u8] = b"(a body, which this status does not have)";
 const PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
 /// An idle connection is closed after this time.
-const IDLE: Duration = Duration::from_secs(90);
+pub(super) const IDLE: Duration = Duration::from_secs(90);
 /// Shortest time between two checks of the credential files.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The HTTP client of one output.
 pub(crate) struct Client {
     config: config::Http,
+    /// How many connections were opened.
+    opened: Arc<AtomicU64>,
     // A std lock: it is held while a few files are checked once a second, never across an await.
     state: Mutex<ConnectionState>,
     meter: Meter,
@@ -71,9 +74,10 @@ impl Client {
     pub(crate) fn new(config: &config::Http) -> Result<Self, Failure> {
         // Record the state of the files before reading them, so that a later check notices a change in between.
         let watched = Watched::new(config);
-        let (ready, secrets) = build(config)?;
+        let opened = Arc::default();
+        let (ready, secrets) = build(config, &opened)?;
         let state = Mutex::new(ConnectionState { ready, secrets, watched, looked: Instant::now() });
-        Ok(Self { config: config.clone(), state, meter: Meter::default() })
+        Ok(Self { config: config.clone(), opened, state, meter: Meter::default() })
     }
 
     /// The same client with more secrets to redact: those that are sent in URLs.
@@ -93,6 +97,11 @@ impl Client {
 
     pub(super) fn set_meter(&mut self, meter: Meter) {
         self.meter = meter;
+    }
+
+    /// How many connections were opened so far.
+    pub(super) fn opened(&self) -> u64 {
+        self.opened.load(Relaxed)
     }
 
     /// Sends one request and returns its answer, whatever the status; keeps at most 64 KiB of the body.
@@ -145,7 +154,7 @@ impl Client {
             state.looked = Instant::now();
             // Logged once per change, since `changed` remembers the new state even if the file cannot be used.
             if state.watched.changed() {
-                match build(&self.config) {
+                match build(&self.config, &self.opened) {
                     Ok((ready, secrets)) => {
                         state.secrets = secrets.after(&state.secrets);
                         state.ready = ready;
@@ -166,11 +175,11 @@ impl fmt::Debug for Client {
     }
 }
 
-fn build(config: &config::Http) -> Result<(Ready, Secrets), Failure> {
+fn build(config: &config::Http, opened: &Arc<AtomicU64>) -> Result<(Ready, Secrets), Failure> {
     let Material { headers, sent, tls, rootless } = Material::read(config)?;
     let proxy = config.proxy.as_deref().map(proxy).transpose()?;
     // Shorter than the whole timeout, so that a timeout while connecting can be told from one after sending.
-    let connector = Connector::new(tls, proxy, config.timeout / 2);
+    let connector = Connector::new(tls, proxy, config.timeout / 2).counting(opened);
     let client = legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)

@@ -3,7 +3,7 @@
 //! The bound holds for lines that an API server writes: JSON, in which an escape takes two bytes at most. It does not
 //! depend on how long a back end hangs or on how much is waiting to be sent.
 
-use super::{elasticsearch, loki};
+use super::{elasticsearch, falco, loki};
 use crate::config::OutputKind;
 
 /// Request bodies are built on this many threads: those of the runtime.
@@ -36,6 +36,7 @@ pub(crate) fn requests(kind: &OutputKind, load: &Load) -> u64 {
             // The answer as received, and the verdicts parsed from it.
             elasticsearch::body_bytes(bytes, events) + requests * 2 * answer
         }
+        OutputKind::Falco(_) => falco::body_bytes(bytes, events),
         OutputKind::File(_) => longest + super::file::KEPT,
     }
 }

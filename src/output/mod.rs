@@ -1,4 +1,4 @@
-//! Outputs: a folder or file per back end (Loki, Elasticsearch and `OpenSearch`, a file), and what they share.
+//! Outputs: a folder or file per back end (Loki, Elasticsearch and `OpenSearch`, Falco, a file), and what they share.
 //!
 //! To add an output, read "To add something" in ARCHITECTURE.md.
 //!
@@ -22,6 +22,7 @@ mod credentials;
 mod door;
 mod elasticsearch;
 mod exchange;
+mod falco;
 mod file;
 mod file_opening;
 mod file_tail;
@@ -43,9 +44,10 @@ mod secrets;
 mod stranger;
 mod verdict;
 
-pub(crate) use capabilities::{Capabilities, Comparable};
+pub(crate) use capabilities::{Capabilities, Comparable, Deduplication, TakenLines};
 pub(crate) use elasticsearch::Elasticsearch;
 pub(crate) use exchange::shown_url;
+pub(crate) use falco::Falco;
 pub(crate) use file::File;
 pub(crate) use finding::{Finding, FindingState};
 pub(crate) use identity::{Digest, EventIdentity};
@@ -62,6 +64,7 @@ impl Capabilities {
         match kind {
             OutputKind::Loki(_) => loki::CAPABILITIES,
             OutputKind::Elasticsearch(_) => elasticsearch::CAPABILITIES,
+            OutputKind::Falco(_) => falco::CAPABILITIES,
             OutputKind::File(_) => file::CAPABILITIES,
         }
     }
@@ -71,6 +74,7 @@ impl Capabilities {
 pub(crate) enum Output {
     Loki(Box<Loki>),
     Elasticsearch(Box<Elasticsearch>),
+    Falco(Box<Falco>),
     File(File),
 }
 
@@ -91,6 +95,7 @@ impl Output {
             OutputKind::Elasticsearch(config) => {
                 Self::Elasticsearch(Box::new(Elasticsearch::new(config, log, path, earlier)?))
             }
+            OutputKind::Falco(config) => Self::Falco(Box::new(Falco::new(config)?)),
             OutputKind::File(config) => {
                 Self::File(File::new(&config.path, config.rotate, &log.input))
             }
@@ -101,6 +106,7 @@ impl Output {
         match self {
             Self::Loki(_) => loki::CAPABILITIES,
             Self::Elasticsearch(_) => elasticsearch::CAPABILITIES,
+            Self::Falco(_) => falco::CAPABILITIES,
             Self::File(_) => file::CAPABILITIES,
         }
     }
@@ -110,7 +116,15 @@ impl Output {
         match self {
             Self::Loki(loki) => Some(Queryable::Loki(loki)),
             Self::Elasticsearch(elasticsearch) => Some(Queryable::Elasticsearch(elasticsearch)),
-            Self::File(_) => None,
+            Self::Falco(_) | Self::File(_) => None,
+        }
+    }
+
+    /// Whether the back end was away since the last call, so that what it had acknowledged and not processed is lost.
+    pub(crate) fn was_away(&self) -> bool {
+        match self {
+            Self::Falco(falco) => falco.was_away(),
+            Self::Loki(_) | Self::Elasticsearch(_) | Self::File(_) => false,
         }
     }
 
@@ -118,13 +132,16 @@ impl Output {
     pub(crate) fn cut_back(&self) -> Option<&File> {
         match self {
             Self::File(file) => Some(file),
-            Self::Loki(_) | Self::Elasticsearch(_) => None,
+            Self::Loki(_) | Self::Elasticsearch(_) | Self::Falco(_) => None,
         }
     }
 
     /// The secrets to redact in texts from this output.
     fn secrets(&self) -> Option<Secrets> {
-        self.queryable().map(Queryable::secrets)
+        match self {
+            Self::Falco(falco) => Some(falco.secrets()),
+            other => other.queryable().map(Queryable::secrets),
+        }
     }
 
     /// The same output, which reports each request to `meter`.
@@ -132,6 +149,7 @@ impl Output {
         match &mut self {
             Self::Loki(loki) => loki.set_meter(meter),
             Self::Elasticsearch(elasticsearch) => elasticsearch.set_meter(meter),
+            Self::Falco(falco) => falco.set_meter(meter),
             Self::File(file) => file.set_meter(meter),
         }
         self
@@ -146,7 +164,7 @@ impl Output {
     pub(crate) fn groups(&self, batch: &Batch) -> Vec<Vec<EventRef>> {
         match self {
             Self::Loki(loki) => loki.groups(batch),
-            Self::Elasticsearch(_) | Self::File(_) => {
+            Self::Elasticsearch(_) | Self::Falco(_) | Self::File(_) => {
                 vec![(0..).zip(&batch.events).map(|(event, _)| EventRef::new(event)).collect()]
             }
         }
@@ -157,6 +175,7 @@ impl Output {
         let answer = match self {
             Self::Loki(loki) => loki.send(batch, picks).await,
             Self::Elasticsearch(elasticsearch) => elasticsearch.send(batch, picks).await,
+            Self::Falco(falco) => falco.send(batch, picks).await,
             Self::File(file) => {
                 let answer = tokio::task::block_in_place(|| file.send(batch, picks));
                 if file.has_no_reader() {
@@ -183,6 +202,9 @@ impl Output {
             Self::Elasticsearch(elasticsearch) => {
                 elasticsearch::look_up(elasticsearch, scope, batch, picks, trusting).await
             }
+            Self::Falco(_) => Err(QueryError::Unavailable {
+                answer: "Falco cannot be asked what it has taken".to_owned(),
+            }),
             Self::File(file) => tokio::task::block_in_place(|| file.look_up(batch, picks)),
         };
         found.shown(|| self.secrets())
@@ -193,6 +215,7 @@ impl Output {
         let findings = match self {
             Self::Loki(loki) => loki::check(loki).await,
             Self::Elasticsearch(store) => elasticsearch::check(store).await,
+            Self::Falco(falco) => falco::check(falco).await,
             Self::File(file) => file.check(),
         };
         findings.shown(|| self.secrets())

@@ -75,9 +75,10 @@ impl ChunkTask {
                 }
                 DeliveryStep::Wait(until) if large => return self.defer(until),
                 // No other chunk may start meanwhile.
-                DeliveryStep::Wait(until) if context.is_ordered() => {
-                    tokio::time::sleep_until(until.into()).await;
-                }
+                DeliveryStep::Wait(until) if context.is_ordered() => tokio::select! {
+                    () = tokio::time::sleep_until(until.into()) => {}
+                    () = context.waits.called(self.delivery.heard()) => {}
+                },
                 DeliveryStep::Wait(until) => tokio::select! {
                     () = context.slots.wait_aside(until) => {}
                     () = context.waits.called(self.delivery.heard()) => {}

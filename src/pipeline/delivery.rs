@@ -12,7 +12,7 @@ use super::recovery::is_unheard;
 use super::refusals::NotStored;
 use super::waits::WaitGuard;
 use crate::event::{Batch, Nanos, RetryReason};
-use crate::output::{Answer, EventRef, Output, QueryError, Verdict};
+use crate::output::{Answer, Deduplication, EventRef, Output, QueryError, Verdict};
 use part::{AHEAD, ALONE, Doubt, Then, alike};
 pub(super) use part::{History, Part, Refused, alone};
 
@@ -44,8 +44,11 @@ impl Delivery {
         backoff: Backoff,
         earlier: Option<(Arc<[String]>, Instant)>,
     ) -> Self {
+        // What nobody can be asked about is sent again.
+        let asks = output.capabilities().deduplication != Deduplication::None;
+        let doubt = earlier.filter(|_| asks);
         let doubt =
-            earlier.map(|(scopes, until)| Doubt { until, unheard: true, scopes, then: Then::Send });
+            doubt.map(|(scopes, until)| Doubt { until, unheard: true, scopes, then: Then::Send });
         let parts = output.groups(batch).into_iter().filter(|picks| !picks.is_empty());
         let parts = parts.map(|picks| Part::new(picks, doubt.clone())).collect();
         Self { parts, backoff, waiting: None, isolated: 0 }

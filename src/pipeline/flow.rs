@@ -107,6 +107,11 @@ impl Flow {
         self.ledger.start(cursor);
     }
 
+    /// The cursor has gone back, and nothing is in flight.
+    pub(super) fn go_back(&mut self) {
+        self.read = self.ledger.cursor().generations;
+    }
+
     /// Forgets a generation that is gone.
     pub(super) fn forget(&mut self, generation: Fingerprint) {
         self.read.remove(&generation);

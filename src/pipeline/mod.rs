@@ -14,6 +14,7 @@
 //! - `in_doubt.rs` knows which events an earlier process may have sent already. `lives.rs` notices that another run
 //!   of this machine, or another machine, sends under the same names. `taken.rs` sends an event under another id when
 //!   another document has its id.
+//! - `absence.rs` sends again what a back end acknowledged just before it was away, if the output wants that.
 //! - `backoff.rs` is the retry back-off, `rate.rs` the rate limit, `recovery.rs` the pause after an output was
 //!   silent.
 //! - `resend.rs` sends dead letters again. `selection.rs` picks the events of a replay, `counts.rs` counts the
@@ -26,6 +27,7 @@
 //! Not promised: that there are no duplicates if the output cannot be queried. The pipeline then sends events in
 //! doubt again.
 
+mod absence;
 mod acks;
 mod backoff;
 mod chunk_task;

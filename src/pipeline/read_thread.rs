@@ -10,7 +10,7 @@ use tokio::sync::mpsc as tokio_mpsc;
 
 use super::selection::Selection;
 use crate::event::{Fingerprint, Progress};
-use crate::input::{Reader, ReaderItem};
+use crate::input::{Reader, ReaderItem, Rewinds};
 use crate::telemetry::PairStats;
 use crate::transform::{ReloadableChain, TransformScratch};
 
@@ -25,6 +25,7 @@ pub(super) enum ReaderReply {
 pub(super) struct Reading {
     pub(super) items: tokio_mpsc::Receiver<ReaderItem>,
     pub(super) replies: mpsc::Sender<ReaderReply>,
+    pub(super) rewinds: Rewinds,
 }
 
 /// What the thread reads, and what it makes of it.
@@ -42,9 +43,10 @@ impl ReadThread {
         let (sender, items) = tokio_mpsc::channel(1);
         let (replies, answers) = mpsc::channel();
         let name = format!("read-{}-{}", pair.input, pair.output);
+        let rewinds = self.reader.rewinds();
         let run = move || self.read(&runtime, &sender, &answers);
         std::thread::Builder::new().name(name).spawn(run)?;
-        Ok(Reading { items, replies })
+        Ok(Reading { items, replies, rewinds })
     }
 
     fn read(

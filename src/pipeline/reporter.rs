@@ -203,6 +203,16 @@ impl Reporter {
         self.stats.gap_seen(gap);
     }
 
+    /// The back end was away: so many bytes of the log are sent again.
+    pub(super) fn sends_again(&self, bytes: u64) {
+        log!(
+            self,
+            warn,
+            bytes,
+            "the output was away, sending again what it acknowledged within `resend_window`"
+        );
+    }
+
     /// The pipeline takes a chunk that an earlier process may have sent.
     pub(super) fn begins_in_doubt(&self) {
         self.stats.retries.of(RetryReason::Restart).inc();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::absence::Absence;
 use super::chunk_task::TaskEnd;
 use super::context::{DeliveryContext, Settings};
 use super::counts::Counts;
@@ -25,7 +26,7 @@ use super::waits::Waits;
 use crate::checkpoint::Ledger;
 use crate::dead_letters::DeadLetters;
 use crate::event::{Fingerprint, GapReason, Progress};
-use crate::input::{Chunk, Gap, Input, Reader, ReaderItem};
+use crate::input::{Chunk, Gap, Input, Reader, ReaderItem, Rewinds};
 use crate::output::Output;
 use crate::telemetry::{PairStats, Telemetry, Time};
 use crate::transform::ReloadableChain;
@@ -58,6 +59,7 @@ pub(crate) struct Pipeline {
     gaps: GapJournal,
     housekeeping: Housekeeping,
     heartbeats: Option<Heartbeats>,
+    absence: Absence,
     /// An item that was read while there was no room to deliver it.
     parked: Option<Parked>,
 }
@@ -71,6 +73,17 @@ pub(crate) enum Ended {
     TimedOut,
     /// The reading thread ended by itself, which is a bug.
     Broken,
+}
+
+/// What the reader waits to hear about an item that is dropped: a large chunk holds the one large buffer.
+fn unwanted(parked: &Parked) -> Option<ReaderReply> {
+    match parked {
+        Parked::Large(..) => Some(ReaderReply::Settled),
+        Parked::Item(ReaderItem::Chunk(chunk)) if chunk.permit.is_some() => {
+            Some(ReaderReply::Settled)
+        }
+        Parked::Item(_) => None,
+    }
 }
 
 /// An item that was read and cannot be delivered yet.
@@ -102,6 +115,7 @@ impl Pipeline {
             gaps: GapJournal::new(&context, &ledger, settings.retry, input.is_finite()),
             housekeeping: Housekeeping::new(&input, &context, &ledger, telemetry),
             heartbeats: heartbeat.map(|every| Heartbeats::new(every, &context, telemetry)),
+            absence: Absence::new(&context, &ledger),
             parked: None,
             input,
             context,
@@ -129,6 +143,9 @@ impl Pipeline {
                 self.ledger.settle();
                 return Ok(Ended::Drained);
             }
+            if let Some(reply) = self.send_again(&reading.rewinds) {
+                let _ = reading.replies.send(reply);
+            }
             if let Some(reply) = self.unpark() {
                 // The reader lives as long as it waits for this reply.
                 let _ = reading.replies.send(reply);
@@ -139,7 +156,11 @@ impl Pipeline {
                 biased;
                 () = &mut stopped => return Ok(self.drain().await),
                 item = reading.items.recv(), if self.parked.is_none() && !read => match item {
-                    Some(item) => self.park(item),
+                    Some(item) => {
+                        if let Some(reply) = self.park(item) {
+                            let _ = reading.replies.send(reply);
+                        }
+                    }
                     None if self.input.is_finite() && !self.input.is_stopped() => read = true,
                     // The reader can notice the stop first.
                     None if self.input.is_stopped() => return Ok(self.drain().await),
@@ -181,18 +202,38 @@ impl Pipeline {
         self.has_slot() && self.flow.has_room()
     }
 
-    fn park(&mut self, item: ReaderItem) {
+    /// Keeps an item until there is room; returns a reply for the reader if the item is not wanted.
+    fn park(&mut self, item: ReaderItem) -> Option<ReaderReply> {
+        if matches!(item, ReaderItem::Rewound) {
+            self.absence.is_back();
+            return None;
+        }
+        if self.absence.is_going_back() {
+            return unwanted(&Parked::Item(item));
+        }
         self.parked = Some(match item {
             ReaderItem::Chunk(chunk) if chunk.permit.is_some() && !self.has_room() => {
                 Parked::Large(chunk.generation, self.flow.read_in(chunk.generation))
             }
             item => Parked::Item(item),
         });
+        None
+    }
+
+    /// Goes back to the beginning of the resend window if the back end was away and nothing is in flight any more.
+    fn send_again(&mut self, rewinds: &Rewinds) -> Option<ReaderReply> {
+        let is_idle = self.flow.is_empty() && self.gaps.is_empty() && self.tasks.is_empty();
+        if !self.absence.is_noticed() || !is_idle || !self.input.is_listed() {
+            return None;
+        }
+        rewinds.ask(self.absence.go_back(&self.input)?);
+        self.flow.go_back();
+        self.parked.take().as_ref().and_then(unwanted)
     }
 
     /// Takes the parked item as soon as there is room.
     fn unpark(&mut self) -> Option<ReaderReply> {
-        if !self.has_room() || self.waits_for_acks() {
+        if self.absence.is_noticed() || !self.has_room() || self.waits_for_acks() {
             return None;
         }
         match self.parked.take()? {
@@ -216,6 +257,8 @@ impl Pipeline {
 
     fn take(&mut self, item: ReaderItem) {
         match item {
+            // Never parked.
+            ReaderItem::Rewound => {}
             ReaderItem::Started(cursor) => self.flow.start(cursor),
             ReaderItem::Gap(gap) => self.take_gap(gap),
             ReaderItem::Chunk(mut chunk) => {
@@ -253,6 +296,7 @@ impl Pipeline {
 
     /// Enters the damage in a chunk as gaps before the chunk; returns whether there is any.
     fn take_damage(&mut self, chunk: &mut Chunk) -> bool {
+        self.absence.forget_known_damage(chunk);
         if chunk.told.damage.is_empty() {
             return false;
         }

@@ -38,6 +38,7 @@ mod dashboards;
 mod elastic_refusals;
 mod elastic_rules;
 mod everything;
+mod falco;
 mod fresh;
 mod gaps;
 mod heartbeats;

@@ -25,6 +25,8 @@ pub(crate) enum Server {
     VictoriaLogs,
     /// A receiver of pushes that decodes them with Loki's own message types.
     Receiver,
+    /// Takes bodies as Falco's plugin does, with the same JSON parser.
+    Falco,
     KubeApi,
     KubeControllers,
     KubeScheduler,
@@ -41,6 +43,7 @@ impl Server {
             Self::OpenSearch3 => "opensearch3/java",
             Self::VictoriaLogs => "bin/victoria-logs",
             Self::Receiver => "bin/receiver",
+            Self::Falco => "bin/falco-stand-in",
             Self::KubeApi => "bin/kube-apiserver",
             Self::KubeControllers => "bin/kube-controller-manager",
             Self::KubeScheduler => "bin/kube-scheduler",

@@ -382,7 +382,7 @@ fn verify_says_what_it_cannot_compare() {
     let path = place.config();
     let path = path.to_str().unwrap();
     for (more, said) in [
-        (&[][..], "nothing to compare: file outputs are not compared"),
+        (&[][..], "nothing to compare: neither a file nor Falco"),
         (&["--output", "loki"], "there is no output \"loki\", but \"events\""),
         (&["--input", "other"], "there is no input \"other\", but \"recorded\""),
         (&["--since", "yesterday"], "write a time such as"),

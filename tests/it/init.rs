@@ -270,7 +270,7 @@ fn without_a_terminal_the_destination_has_to_be_named() {
     let node = Node::new(&[("/var/log/audit/kube/kube-apiserver.log", "")]);
     let refused = node.init(&[]).expect(1);
     assert!(
-        refused.stderr.contains("Add --loki, --elasticsearch or --opensearch"),
+        refused.stderr.contains("Add --loki, --elasticsearch, --opensearch or --falco"),
         "{}",
         refused.stderr
     );

@@ -40,6 +40,7 @@ mod delivery;
 mod descriptors;
 mod docs;
 mod echoes;
+mod falco;
 mod full_disk;
 mod heartbeats;
 mod holding;

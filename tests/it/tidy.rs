@@ -54,7 +54,7 @@ const LONGEST: usize = 400;
 /// command, and the search results of Elasticsearch beside the hits of redaction.
 #[rustfmt::skip]
 const SHARED_NAMES: &[&str] = &[
-    "Action", "Arguments", "Elasticsearch", "Hit", "Hits", "Loki", "Output", "Pager",
+    "Action", "Arguments", "Elasticsearch", "Falco", "Hit", "Hits", "Loki", "Output", "Pager",
 ];
 
 /// Type names that still mean two different things. This list may only become shorter.

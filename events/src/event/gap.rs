@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::time::time_text;
 use super::{Batch, Event, Fingerprint, Nanos, Progress, RecordKind, Span, TransformStats, pieces};
 
 /// A gap as the checkpoint stores it, from before it is sent until the cursor has passed it. After a crash the agent
@@ -222,11 +223,6 @@ impl GapPlace {
             _ => false,
         }
     }
-}
-
-fn time_text(time: Nanos) -> String {
-    let stamp = jiff::Timestamp::from_nanosecond(time.into()).unwrap_or_default();
-    format!("{stamp:.6}")
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ pub use marks::{Earlier, Mark, Marks};
 pub use position::{Fingerprint, Position, RecordKind};
 pub use reason::{GapReason, Label, RetryReason, labels};
 pub use seen_generations::{LastSeen, Readable, SeenGenerations, Sightings};
+pub(crate) use time::time_text;
 pub use time::{Nanos, nanos, rfc3339};
 pub use transform_stats::{TRANSFORM_ACTIONS, TransformStats};
 pub use unwrap::{OddLine, unwrap};

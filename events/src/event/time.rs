@@ -10,6 +10,12 @@ pub fn nanos(time: SystemTime) -> Option<Nanos> {
     Nanos::try_from(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos()).ok()
 }
 
+/// Writes a time as kube-apiserver does: UTC, six fractional digits.
+pub(crate) fn time_text(time: Nanos) -> String {
+    let stamp = jiff::Timestamp::from_nanosecond(time.into()).unwrap_or_default();
+    format!("{stamp:.6}")
+}
+
 /// Reads an RFC 3339 time stamp.
 ///
 /// kube-apiserver writes UTC with exactly six fractional digits (`MicroTime` in apimachinery); this form is parsed here

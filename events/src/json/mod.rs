@@ -3,13 +3,14 @@
 //!
 //! `walk.rs` walks through objects and arrays, `block.rs` skips over them 64 bytes at a time, `unescape.rs` undoes
 //! escapes and `escape.rs` writes them. `tokens.rs` and `grammar.rs` check JSON that arrives in pieces, strictly;
-//! `quoted.rs` tells what is inside strings. No file here parses JSON into a tree, so no body can do harm. Only answers
+//! `quoted.rs` tells what is inside strings. `strict.rs` says whether a text is JSON for a strict parser. No file here parses JSON into a tree, so no body can do harm. Only answers
 //! and state files are read with `serde_json`.
 
 mod block;
 mod escape;
 mod grammar;
 mod quoted;
+mod strict;
 mod tokens;
 mod unescape;
 mod walk;
@@ -20,6 +21,7 @@ pub(crate) use grammar::{Grammar, GrammarFault, next, same_container, state, sta
 pub(crate) use tokens::{BLOCK, BlockTokens, ByteKinds, TokenWalk, byte_kinds};
 
 pub use escape::{escape, escape_go, escape_like_server, escaped};
+pub use strict::is_strict;
 pub use unescape::{unescape, unescape_bytes, unescape_go};
 pub use walk::{
     Member, Value, blank, elements, inside, is_key, member, members, skip, string, string_end,

@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 use serde::de::IgnoredAny;
 
 use super::{
-    Chain, ConfigMaps, Filter, Filters, ManagedFields, Mode, Policy, Redaction, Rules, Shrinking,
-    TransformScratch,
+    Chain, Completing, ConfigMaps, Filter, Filters, ManagedFields, Mode, OmitStages, Policy,
+    Redaction, Rules, ShrinkOrder, Shrinking, TransformScratch,
 };
 use crate::event::{
     Batch, Event, Fingerprint, Form, Key, RecordKind, Span, TransformStats, pieces,
@@ -18,11 +18,12 @@ use crate::event::{
 /// Occurs only in data of Secrets.
 const MARKER: &str = "Zq7marker";
 
-/// The first byte selects the chain and whether the lines end with a newline; the remaining lines are checked one by
+/// The first byte selects the chain (bits 0 and 2) and whether the lines end with a newline (bit 1); the remaining lines are checked one by
 /// one.
 pub fn leaving(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
-    let (chain, ended) = (&CHAINS[usize::from(first & 1)], first & 2 == 2);
+    let chain = if first & 4 == 4 { 2 } else { usize::from(first & 1) };
+    let (chain, ended) = (&CHAINS[chain], first & 2 == 2);
     rest.split(|byte| *byte == b'\n').for_each(|line| check(chain, line, ended));
     if memchr::memmem::find(rest, MARKER.as_bytes()).is_none() {
         planted(chain, rest, ended);
@@ -56,7 +57,7 @@ fn planted(chain: &Chain, beside: &[u8], ended: bool) {
 }
 
 /// One chain with the defaults and a limit that few events fit, and one with a policy, an expression and hashes.
-static CHAINS: LazyLock<[Chain; 2]> = LazyLock::new(|| {
+static CHAINS: LazyLock<[Chain; 3]> = LazyLock::new(|| {
     const POLICY: &str = "{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [\
         {level: None, users: [\"nobody\"]}, {level: Metadata, resources: [{group: \"\", resources: [\"secrets\"]}]},\
         {level: Request, verbs: [get]}, {level: RequestResponse, omitManagedFields: true}]}";
@@ -68,7 +69,11 @@ static CHAINS: LazyLock<[Chain; 2]> = LazyLock::new(|| {
         Chain {
             redaction: Some(redaction(ConfigMaps::Pattern, Mode::Mask)),
             managed_fields: Some(ManagedFields { always: true }),
-            shrinking: Some(Shrinking { limit: 4096, key: Key([1; 32]) }),
+            shrinking: Some(Shrinking {
+                limit: 4096,
+                key: Key([1; 32]),
+                order: ShrinkOrder::Usual,
+            }),
             ..Chain::default()
         },
         Chain {
@@ -76,6 +81,17 @@ static CHAINS: LazyLock<[Chain; 2]> = LazyLock::new(|| {
             filters: Some(Filters(vec![filter])),
             managed_fields: Some(ManagedFields { always: false }),
             redaction: Some(redaction(ConfigMaps::All, Mode::Hash(Key([2; 32])))),
+            ..Chain::default()
+        },
+        Chain {
+            stages: Some(OmitStages(vec!["RequestReceived".into()])),
+            redaction: Some(redaction(ConfigMaps::Pattern, Mode::Mask)),
+            shrinking: Some(Shrinking {
+                limit: 8192,
+                key: Key([1; 32]),
+                order: ShrinkOrder::ResponseFirst,
+            }),
+            completing: Some(Completing { key: Key([1; 32]) }),
             ..Chain::default()
         },
     ]

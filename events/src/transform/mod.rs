@@ -6,16 +6,19 @@
 //! | step | file | what it does |
 //! |---|---|---|
 //! | policy | `policy/`, `lower.rs` | applies an audit Policy like the API server: drops events, lowers levels |
+//! | stages | `stages.rs` | drops events of the stages in `omit_stages` |
 //! | `where` | `filter/` | drops events for which a CEL expression is false |
 //! | managed fields | `managed_fields.rs` | removes `metadata.managedFields` from bodies |
 //! | redaction | `redact/` | replaces (masks or hashes) secrets |
 //! | shrinking | `shrink/` | cuts events that are larger than the output accepts, and notes the cuts in the event |
+//! | completing | `complete/` | for Falco: makes whole events that it takes, drops what is no event |
 //!
-//! The first two steps look at the event as the API server wrote it. The others change bytes (`edit.rs`) and leave
+//! The first three steps look at the event as the API server wrote it. The others change bytes (`edit.rs`) and leave
 //! the rest of the line byte for byte as it was. The result is deterministic: the same event always becomes the same
 //! bytes, so an output can deduplicate an event that is sent twice. Read [`Chain::apply`] first (`chain.rs`).
 
 mod chain;
+mod complete;
 mod cuts;
 mod edit;
 mod filter;
@@ -31,16 +34,20 @@ mod record_tests;
 mod redact;
 mod redaction;
 mod reloadable;
+mod response_name;
 mod shrink;
+mod stages;
 mod step;
 mod steps;
 
 pub use chain::TransformScratch;
+pub use complete::Completing;
 pub use filter::{Filter, Filters};
 pub use managed_fields::ManagedFields;
 pub use policy::Policy;
 pub use preview::TransformPreview;
 pub use redact::{ConfigMaps, Mode, Redaction, Rule, Rules};
 pub use reloadable::ReloadableChain;
-pub use shrink::Shrinking;
+pub use shrink::{ShrinkOrder, Shrinking};
+pub use stages::OmitStages;
 pub use steps::{Chain, actions};

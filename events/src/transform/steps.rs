@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use super::complete::Completing;
 use super::filter::Filters;
 use super::managed_fields::ManagedFields;
 use super::policy::Policy;
 use super::redact::Redaction;
 use super::shrink::Shrinking;
+use super::stages::OmitStages;
 use super::step::{EventWork, TransformAction, TransformStep};
 use crate::event::TRANSFORM_ACTIONS;
 
@@ -66,6 +68,8 @@ macro_rules! steps {
 steps! {
     /// Drops events and lowers levels as the API server would under this policy.
     policy: Arc<Policy>,
+    /// Drops events of some stages.
+    stages: OmitStages,
     /// Drops events for which an expression is false.
     filters: Filters,
     /// Removes `metadata.managedFields`.
@@ -74,6 +78,8 @@ steps! {
     redaction: Redaction,
     /// Cuts events that are too large for the output.
     shrinking: Shrinking,
+    /// Adds what an output of whole events needs, and drops what is no event.
+    completing: Completing,
 }
 
 /// The actions of all steps, in the order of their counts.

@@ -7,11 +7,17 @@ pub(super) enum Destination {
     Loki(String),
     Elasticsearch(String),
     OpenSearch(String),
+    Falco(String),
     File(PathBuf),
 }
 
 /// The text of a configuration file.
 pub(super) fn configuration(cluster: &str, log: &Path, to: &Destination) -> String {
+    // Falco raises an alert for each old event.
+    let start_at = match to {
+        Destination::Falco(_) => "start_at = \"1h\"",
+        _ => "# start_at = \"beginning\"",
+    };
     format!(
         "\
 # Follows the audit log of this node's API server and delivers every event once. Written by `auditrail init`.
@@ -33,7 +39,7 @@ type = \"file\"
 # --audit-log-path of the API server, as the host sees it. The agent finds the backups beside it, compressed or not.
 path = {}
 # Where to begin on the first start: \"beginning\" (the oldest backup), \"current_file\", \"end\", or an age like \"24h\".
-# start_at = \"beginning\"
+{start_at}
 
 {}
 # What leaves the node. By default secrets are redacted and metadata.managedFields is removed. `auditrail preview` shows
@@ -70,6 +76,12 @@ fn output(to: &Destination) -> String {
         Destination::OpenSearch(url) => format!(
             "[outputs.opensearch]\ntype = \"elasticsearch\"\nendpoints = [{}]\n\
              index = \"kubernetes-audit-%Y.%m.%d\"\nlayout = \"flat\"\nsetup_template = \"never\"\n{CREDENTIALS}",
+            quoted(url)
+        ),
+        Destination::Falco(url) => format!(
+            "[outputs.falco]\ntype = \"falco\"\nendpoint = {}\n\
+             # \"1m\" sends the last minute again after Falco was away: alerts repeat instead of missing.\n\
+             # resend_window = \"off\"\n",
             quoted(url)
         ),
         Destination::File(path) => format!(

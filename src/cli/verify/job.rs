@@ -191,7 +191,7 @@ impl<'a> Job<'a> {
                     let (file, bytes) = (&*gap.file, gap.bytes);
                     tracing::warn!(file, "{bytes} bytes cannot be read: {}", gap.reason);
                 }
-                ReaderItem::Started(_) => {}
+                ReaderItem::Started(_) | ReaderItem::Rewound => {}
             }
         }
         Ok(())
@@ -226,7 +226,7 @@ fn pairs<'a>(config: &'a Config, arguments: &Arguments) -> anyhow::Result<Vec<Pa
     }
     if pairs.is_empty() {
         return Err(NotAccepted::error(
-            "nothing to compare: file outputs are not compared, and no other output takes that input",
+            "nothing to compare: neither a file nor Falco can be asked which events it holds, and no other output takes that input",
         ));
     }
     Ok(pairs)

@@ -5,7 +5,9 @@ use crate::config::elasticsearch::{COMPRESSIONS, LAYOUTS, TEMPLATES};
 use crate::config::file::FileOutput;
 use crate::config::loki::METADATA;
 use crate::config::value::{show_duration, show_size};
-use crate::config::{Auth, Elasticsearch, Http, Loki, Output, OutputKind, SecretSource, Target};
+use crate::config::{
+    Auth, Elasticsearch, Falco, Http, Loki, Output, OutputKind, SecretSource, Target,
+};
 
 impl TomlText {
     pub(super) fn output(&mut self, output: &Output) {
@@ -13,10 +15,11 @@ impl TomlText {
         match &output.kind {
             OutputKind::Loki(loki) => self.loki(loki),
             OutputKind::Elasticsearch(search) => self.elasticsearch(search),
+            OutputKind::Falco(falco) => self.falco(falco),
             OutputKind::File(file) => self.file(file),
         }
         self.set("inputs", list(output.inputs.iter().map(|name| quoted(name))));
-        if output.kind.http().is_some() {
+        if output.kind.http().is_some() && !matches!(output.kind, OutputKind::Falco(_)) {
             self.set("in_flight", output.in_flight);
         }
         self.set("max_bytes_per_second", or_off(output.max_bytes_per_second.map(show_size)));
@@ -57,6 +60,12 @@ impl TomlText {
         self.set("compression", word(&COMPRESSIONS, &search.compression));
         let query = search.query.iter().map(|(name, value)| (name.clone(), self.secret(value)));
         self.set("query", inline(query));
+    }
+
+    fn falco(&mut self, falco: &Falco) {
+        self.set("type", quoted("falco"));
+        self.set("endpoint", self.url(&falco.endpoint));
+        self.set("resend_window", or_off(falco.resend_window.map(show_duration)));
     }
 
     fn file(&mut self, file: &FileOutput) {

@@ -15,6 +15,7 @@ impl TomlText {
         self.set("omit_managed_fields", transform.omit_managed_fields);
         let limit = transform.max_event_bytes.map(|bytes| show_size(bytes as u64));
         self.set("max_event_bytes", or_off(limit));
+        self.set("omit_stages", texts(&transform.omit_stages));
         match &transform.redact {
             None => self.set("redact", quoted("off")),
             Some(redact) => {

@@ -35,6 +35,15 @@ endpoint = "http://h:3100"
 @
 "#;
 
+const FALCO: &str = r#"[inputs.a]
+type = "file"
+path = "/l/audit.log"
+[outputs.o]
+type = "falco"
+endpoint = "http://h:9765/k8s-audit"
+@
+"#;
+
 const LOKI_AT: &str = r#"[inputs.a]
 type = "file"
 path = "/l/audit.log"
@@ -493,6 +502,23 @@ tls = { ca_file = "" }
 }
 
 #[test]
+fn what_falco_would_refuse_or_drop_is_told_at_the_start() {
+    refused(
+        FALCO,
+        r#"
+batch = { max_bytes = "11MiB" }
+> f:7: outputs.o.batch.max_bytes = "11MiB": must not be above "10MiB": Falco takes no body above 12 MiB, and events need room for what is added
+resend_window = "1h"
+> f:7: outputs.o.resend_window = "1h": write a duration from "1s" to "10m"
+in_flight = 2
+> f:7: unknown key `in_flight` in [outputs.o]: known are `basic_auth`, `batch`, `bearer_token`, `bearer_token_file`, `endpoint`, `headers`, `inputs`, `max_bytes_per_second`, `proxy`, `resend_window`, `retry`, `timeout`, `tls`, `transform`, `type`
+transform = { omit_stages = ["Received"] }
+> f:7: outputs.o.transform.omit_stages[0] = "Received": no such stage: did you mean "RequestReceived"?
+"#,
+    );
+}
+
+#[test]
 fn what_elasticsearch_would_refuse_is_told_before_the_first_bulk() {
     refused(
         ELASTICSEARCH_AT,
@@ -624,14 +650,14 @@ path = "-"
 type = "file"
 path = "/l/audit.log"
 [outputs.o]
-type = "falco"
-> f:5: outputs.o.type = "falco": not supported by this version: remove this table
+type = "alertmanager"
+> f:5: outputs.o.type = "alertmanager": not supported by this version: remove this table
 [inputs.a]
 type = "file"
 path = "/l/audit.log"
 [outputs.o]
 type = "lokki"
-> f:5: outputs.o.type = "lokki": write "loki", "elasticsearch" or "file"; did you mean "loki"?
+> f:5: outputs.o.type = "lokki": write "loki", "elasticsearch", "falco" or "file"; did you mean "loki"?
 [inputs.a]
 type = "file"
 path = "/l/audit.log"

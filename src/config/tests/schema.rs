@@ -29,6 +29,7 @@ fn accepted(document: &Value) -> Result<Config, String> {
 fn tables() -> Vec<(&'static str, &'static str, Value)> {
     let loki = json!({"type": "loki", "endpoint": "https://h:3100"});
     let elastic = json!({"type": "elasticsearch", "endpoints": ["https://h:9200"]});
+    let falco = json!({"type": "falco", "endpoint": "https://h:9765/k8s-audit"});
     let file = json!({"type": "file", "path": "/out"});
     let with = |output: &Value, key: &str, value: Value| {
         let mut output = output.clone();
@@ -63,6 +64,8 @@ fn tables() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("/$defs/elasticsearch", "/outputs/o", with_output(elastic.clone())),
         ("/$defs/elasticsearch/properties/batch", "/outputs/o/batch", with_output(elastic)),
+        ("/$defs/falco", "/outputs/o", with_output(falco.clone())),
+        ("/$defs/falco/properties/batch", "/outputs/o/batch", with_output(falco)),
         ("/$defs/file_output", "/outputs/o", with_output(file.clone())),
         (
             "/$defs/file_output/properties/rotate",

@@ -92,6 +92,7 @@ fn transform() -> BoxedStrategy<Value> {
         ("redact", prop_oneof![of(json!(["default", "off"])), redact, hashed].boxed()),
         ("omit_managed_fields", of(json!([true, false]))),
         ("max_event_bytes", of(json!(["off", "5MB", 5000]))),
+        ("omit_stages", of(json!([[], ["RequestReceived", "Panic"]]))),
     ])
 }
 
@@ -138,6 +139,12 @@ fn output() -> BoxedStrategy<Value> {
         ("index", of(json!(["audit-%Y.%m.%d-%H", "audit"]))),
         ("api_key_file", of(json!(["/keys/es"]))),
     ]);
+    let mut falco = http();
+    falco.retain(|(key, _)| *key != "in_flight");
+    falco.extend([
+        ("resend_window", of(json!(["off", "1m", "10m"]))),
+        ("bearer_token", of(json!(["s3cret"]))),
+    ]);
     let mut file = delivery();
     file.push(("rotate", of(json!([{}, {"max_bytes": "1MB"}, {"max_files": 3}]))));
     let with = |base: Value| {
@@ -153,6 +160,8 @@ fn output() -> BoxedStrategy<Value> {
             json!({"type": "loki", "endpoint": "https://h/S3cr3t/loki/api/v1/push?a=b"})
         )),
         some(elastic).prop_map(with(hosts)),
+        some(falco)
+            .prop_map(with(json!({"type": "falco", "endpoint": "https://h/S3cr3t/k8s-audit?a=b"}))),
         some(file).prop_map(with(json!({"type": "file", "path": "/out/{input}.ndjson"}))),
     ]
     .boxed()

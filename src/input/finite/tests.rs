@@ -66,7 +66,7 @@ impl Stage {
                     lines.push(gap.reason.to_string());
                     complete += usize::from(gap.progress.complete);
                 }
-                ReaderItem::Started(_) => panic!("it has a cursor"),
+                ReaderItem::Started(_) | ReaderItem::Rewound => panic!("it has a cursor"),
             }
         }
         (lines, complete)

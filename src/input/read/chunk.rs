@@ -18,6 +18,8 @@ pub(crate) enum ReaderItem {
     Started(Cursor),
     Chunk(Box<Chunk>),
     Gap(Gap),
+    /// The reader has gone back to a cursor, as [`super::rewinds::Rewinds`] asked.
+    Rewound,
 }
 
 /// Events, or a stretch without any, and the progress that the cursor makes once they are acknowledged.

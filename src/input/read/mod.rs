@@ -11,5 +11,6 @@ pub(super) mod large;
 pub(super) mod open;
 pub(super) mod position;
 pub(super) mod reader;
+pub(super) mod rewinds;
 pub(super) mod shorten;
 mod start;

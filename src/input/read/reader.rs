@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::chunk::{Chunk, ReaderItem};
 use super::open::FileReader;
 use super::position::ReadPosition;
-use crate::event::{Fingerprint, Progress, SeenGenerations, Sightings};
+use super::rewinds::Rewinds;
+use crate::event::{Cursor, Fingerprint, Progress, SeenGenerations, Sightings};
 use crate::input::file::generation::Generation;
 use crate::input::loss::gone::{Gone, KnownGenerations};
 use crate::input::loss::hold_budget;
@@ -27,6 +28,7 @@ pub(crate) struct Reader {
     missed: MissedRotations,
     /// The generations that earlier processes saw, until the first look.
     remembered: Sightings,
+    rewinds: Rewinds,
     /// The number of the last look, and the generations in it that may hold unread bytes, oldest first.
     pending: (u64, Vec<Arc<Generation>>),
 }
@@ -40,7 +42,8 @@ impl Reader {
     ) -> Self {
         let remembered = roll.known();
         let (known, missed) = (KnownGenerations::new(roll), MissedRotations::default());
-        Self { shared, position, files, known, missed, remembered, pending: (0, Vec::new()) }
+        let (rewinds, pending) = (Rewinds::default(), (0, Vec::new()));
+        Self { shared, position, files, known, missed, remembered, rewinds, pending }
     }
 
     /// Reports to the agent's health that the reader makes progress.
@@ -52,10 +55,19 @@ impl Reader {
         self.position.reading()
     }
 
+    /// By which the reader is asked to go back.
+    pub(crate) fn rewinds(&self) -> Rewinds {
+        self.rewinds.clone()
+    }
+
     /// Blocks until there is a chunk or gap and returns it; `None` once the input is stopped or a finite list is
     /// read.
     pub(crate) fn next(&mut self) -> Option<ReaderItem> {
         loop {
+            if let Some(cursor) = self.rewinds.take() {
+                self.go_back(cursor);
+                return Some(ReaderItem::Rewound);
+            }
             let (view, news) = self.shared.view();
             self.files.pulse().turn().ok()?;
             let polled = self.poll(&view, Now::read(self.shared.waits));
@@ -92,7 +104,7 @@ impl Reader {
             .or_else(|| self.missed(view, now))
             .or_else(|| self.read(view, now))?;
         match &item {
-            ReaderItem::Started(_) => {}
+            ReaderItem::Started(_) | ReaderItem::Rewound => {}
             ReaderItem::Chunk(chunk) => self.advance(chunk.generation, chunk.progress.clone()),
             ReaderItem::Gap(gap) => self.advance(gap.generation, gap.progress.clone()),
         }
@@ -105,6 +117,21 @@ impl Reader {
         self.files.rewind(generation);
         self.pending.0 = 0;
         self.advance(generation, progress);
+    }
+
+    /// Goes back to a cursor: what was read after it is read again.
+    fn go_back(&mut self, cursor: Cursor) {
+        let read: Vec<_> = self.position.cursor().generations.keys().copied().collect();
+        for fingerprint in read {
+            self.files.rewind(fingerprint);
+            if !cursor.generations.contains_key(&fingerprint) {
+                self.position.forget(fingerprint);
+            }
+        }
+        self.pending.0 = 0;
+        for (fingerprint, progress) in cursor.generations {
+            self.position.advance(fingerprint, progress);
+        }
     }
 
     fn first_look(&mut self, view: &View) -> Option<ReaderItem> {

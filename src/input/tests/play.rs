@@ -298,6 +298,7 @@ impl Play {
     fn take(&mut self, news: ReaderItem, acknowledge: bool, words: &mut Vec<String>) -> bool {
         let cursor = self.cursor.get_or_insert_default();
         match news {
+            ReaderItem::Rewound => panic!("nobody asked it to go back"),
             ReaderItem::Started(start) => {
                 *cursor = start;
                 false

@@ -45,7 +45,7 @@ use super::identity::{parts, repaired};
 use super::meter::Meter;
 use super::secrets::Secrets;
 use super::verdict::unanswered;
-use super::{Answer, Capabilities, Comparable, Digest, EventIdentity, EventRef, MILLI, Verdict};
+use super::{Answer, Capabilities, Digest, EventIdentity, EventRef, MILLI, Verdict};
 use crate::config::{self, Compression};
 use crate::event::{Batch, IdScheme, Ids, LogName};
 use body::Body;
@@ -56,7 +56,7 @@ use target::Naming;
 use verdict::Sent;
 
 pub(super) const CAPABILITIES: Capabilities =
-    Capabilities { ordered: false, refuses: true, by_position: true, comparable: Comparable::Yes };
+    Capabilities { by_position: true, ..Capabilities::STORE };
 
 /// The parts of a bulk answer that the verdicts need.
 const BULK: [(&str, &str); 1] =

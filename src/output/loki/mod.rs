@@ -49,12 +49,8 @@ use scope::Scope;
 use stream_locks::Turns;
 use urls::urls;
 
-pub(super) const CAPABILITIES: Capabilities = Capabilities {
-    ordered: false,
-    refuses: true,
-    by_position: false,
-    comparable: Comparable::HidesRepeats,
-};
+pub(super) const CAPABILITIES: Capabilities =
+    Capabilities { comparable: Comparable::HidesRepeats, ..Capabilities::STORE };
 
 const HOUR: Nanos = 3_600_000_000_000;
 

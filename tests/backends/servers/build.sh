@@ -103,6 +103,8 @@ controllers() { kubernetes kube-controller-manager; }
 scheduler() { kubernetes kube-scheduler; }
 lumberjack() { go_build lumberjack .; }
 receiver() { go_build receiver .; }
+# Takes bodies as Falco's plugin does, with the same JSON parser.
+falco() { go_build falco-stand-in .; }
 # No server: what kube-apiserver itself makes of an audit policy, for events/src/transform/policy/tests/.
 evaluator() { go_build policy-evaluator .; }
 
@@ -129,6 +131,7 @@ fi
 if have_new_go; then
   server lumberjack bin/lumberjack lumberjack
   server receiver bin/receiver receiver
+  server falco bin/falco-stand-in falco
   server victorialogs bin/victoria-logs victorialogs
   server kubernetes bin/kubectl kubectl
   server kubernetes bin/kube-apiserver apiserver

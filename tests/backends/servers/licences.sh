@@ -17,6 +17,7 @@ modules() { "$work/licences" go "$here/$1" "${@:2}" || failed=1; }
 
 modules lumberjack .
 modules receiver .
+modules falco .
 modules ../../policy/evaluator .
 modules victorialogs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
 modules loki github.com/grafana/loki/cmd/loki

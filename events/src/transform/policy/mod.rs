@@ -43,6 +43,15 @@ pub(super) use findings::PolicyError;
 use request::PolicyRequest;
 use rule::Rule;
 use stages::Stages;
+pub(super) use uri::RequestTarget;
+
+/// Calls `with` with the resource that the request of an event is for, if it is for one.
+pub(super) fn with_target(record: &Record<'_>, with: impl FnOnce(&RequestTarget<'_>)) {
+    let Some(path) = request::path(record) else { return };
+    if let Some(target) = PolicyRequest::new(record, &path).target() {
+        with(target);
+    }
+}
 
 /// The decision of a policy on one event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -8,16 +8,16 @@ use std::borrow::Cow;
 use super::selector::{self, digit};
 
 /// Text as the server compares it: bytes, because a decoded path need not be UTF-8.
-pub(super) type Text<'a> = Cow<'a, [u8]>;
+pub(in crate::transform) type Text<'a> = Cow<'a, [u8]>;
 
 /// The attributes of a request for a resource that rules match.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct RequestTarget<'a> {
-    pub(super) group: Text<'a>,
-    pub(super) resource: Text<'a>,
-    pub(super) subresource: Text<'a>,
-    pub(super) namespace: Text<'a>,
-    pub(super) name: Text<'a>,
+pub(in crate::transform) struct RequestTarget<'a> {
+    pub(in crate::transform) group: Text<'a>,
+    pub(in crate::transform) resource: Text<'a>,
+    pub(in crate::transform) subresource: Text<'a>,
+    pub(in crate::transform) namespace: Text<'a>,
+    pub(in crate::transform) name: Text<'a>,
 }
 
 /// Maximum number of segments that are read; more than this file ever looks at.

@@ -2,9 +2,11 @@
 //! every allowed limit.
 
 use super::cut::cut;
+use super::order::ShrinkOrder;
 use super::parts::KEPT_ANNOTATIONS;
 use crate::json::{Member, skip, string, visit_elements, visit_members};
 use crate::transform::cuts::{Cut, Cuts};
+use crate::transform::response_name;
 
 /// Strings are never cut shorter than this many bytes, so timestamps and usual ids stay whole.
 pub(super) const SMALLEST: usize = 48;
@@ -62,7 +64,13 @@ const ENVELOPE: [(&str, Keep); 19] = [
 const KNOWN: [&str; 5] = ["requestObject", "responseObject", "extra", "groups", "metadata"];
 
 /// Appends the envelope of an event with its strings cut to `cap` bytes; adds the parts cut to `cuts`.
-pub(super) fn extract(line: &[u8], cap: usize, cuts: &mut Cuts, out: &mut Vec<u8>) {
+pub(super) fn extract(
+    line: &[u8],
+    cap: usize,
+    order: ShrinkOrder,
+    cuts: &mut Cuts,
+    out: &mut Vec<u8>,
+) {
     let mut extract = Extract { line, cap, cuts, out };
     let mut seen = 0_u32;
     extract.out.push(b'{');
@@ -73,6 +81,9 @@ pub(super) fn extract(line: &[u8], cap: usize, cuts: &mut Cuts, out: &mut Vec<u8
                 seen |= 1 << index;
                 let (name, keep) = &ENVELOPE[index];
                 extract.member(name, member.value, keep);
+            }
+            None if order == ShrinkOrder::ResponseFirst && member.is("responseObject") => {
+                extract.response_name(member.value);
             }
             None => extract.dropped(&member),
         }
@@ -114,6 +125,14 @@ impl Extract<'_> {
     fn dropped(&mut self, member: &Member<'_>) {
         if !KNOWN.iter().any(|name| member.is(name)) {
             self.cuts.add(Cut::Rest);
+        }
+    }
+
+    fn response_name(&mut self, value: usize) {
+        if let Some(rest) = response_name::rest(self.line, value) {
+            self.separate();
+            self.out.extend_from_slice(br#""responseObject":"#);
+            self.out.extend_from_slice(&rest);
         }
     }
 

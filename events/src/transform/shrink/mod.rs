@@ -12,20 +12,23 @@
 //! Not promised: removing the largest part first. Events that the API server itself truncated get no special
 //! treatment.
 
-use super::cuts::{Cut, Cuts};
+use super::cuts::Cuts;
 use super::step::{ActionDetail, EventWork, TransformAction, TransformStep};
 use crate::event::{Fields, Form, Key, pieces};
 
 mod cut;
 mod extract;
 mod note;
+mod order;
 mod parts;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use note::Note;
+pub use order::ShrinkOrder;
 use parts::ShrinkStep;
+pub(super) use parts::place_of_annotation;
 
 /// The smallest limit in bytes that can be guaranteed: an extract fits it whatever the event holds.
 pub(super) const MIN_LIMIT: usize = 4096;
@@ -36,6 +39,8 @@ pub struct Shrinking {
     pub limit: usize,
     /// Key for the digest.
     pub key: Key,
+    /// Which bodies matter most to the output.
+    pub order: ShrinkOrder,
 }
 
 impl TransformStep for Shrinking {
@@ -47,10 +52,10 @@ impl TransformStep for Shrinking {
     fn finish(&self, work: &mut EventWork<'_>) {
         let (original, changed) = (work.record.line, &mut *work.changed);
         let shrunk = if !work.is_changed {
-            shrink(original, original, self.limit, &self.key, changed)
+            shrink(original, original, self, changed)
         } else if changed.len() - work.begin > self.limit {
             let line = changed.split_off(work.begin);
-            let shrunk = shrink(&line, original, self.limit, &self.key, changed);
+            let shrunk = shrink(&line, original, self, changed);
             if shrunk.is_none() {
                 changed.extend_from_slice(&line);
             }
@@ -75,7 +80,7 @@ pub(super) struct Shrunk {
     pub length: usize,
 }
 
-/// Appends the shrunk form of a line that is longer than `limit` bytes (`limit` is raised to [`MIN_LIMIT`]). Returns
+/// Appends the shrunk form of a line that is longer than the limit (which is raised to [`MIN_LIMIT`]). Returns
 /// `None` and appends nothing if the line fits.
 ///
 /// `line` is the event after all other changes, `original` the event as it stands in the file. The annotation gives
@@ -83,18 +88,17 @@ pub(super) struct Shrunk {
 pub(super) fn shrink(
     line: &[u8],
     original: &[u8],
-    limit: usize,
-    key: &Key,
+    shrinking: &Shrinking,
     out: &mut Vec<u8>,
 ) -> Option<Shrunk> {
-    let limit = limit.max(MIN_LIMIT);
+    let (limit, key) = (shrinking.limit.max(MIN_LIMIT), &shrinking.key);
     if line.len() <= limit {
         return None;
     }
     let note = Note { bytes: original.len(), digest: key.hash(original) };
     let begin = out.len();
     let cuts = match form(line) {
-        (Form::Json, fields) => json(line, &fields, limit, &note, out),
+        (Form::Json, fields) => json(line, &fields, (limit, shrinking.order), &note, out),
         (Form::Legacy, _) => text::legacy(line, limit, &note, out),
         (Form::Unreadable, _) => text::unreadable(line, limit, &note, out),
     };
@@ -111,11 +115,17 @@ fn form(line: &[u8]) -> (Form, Fields) {
     found.unwrap_or((Form::Unreadable, Fields::default()))
 }
 
-fn json(line: &[u8], fields: &Fields, limit: usize, note: &Note, out: &mut Vec<u8>) -> Cuts {
+fn json(
+    line: &[u8],
+    fields: &Fields,
+    (limit, order): (usize, ShrinkOrder),
+    note: &Note,
+    out: &mut Vec<u8>,
+) -> Cuts {
     let begin = out.len();
     let mut cuts = Cuts::default();
-    let mut step = ShrinkStep::new(line, fields);
-    for cut in Cut::ALL {
+    let mut step = ShrinkStep::new(line, fields, order);
+    for cut in order.cuts() {
         if !step.take(cut) {
             continue;
         }
@@ -130,7 +140,7 @@ fn json(line: &[u8], fields: &Fields, limit: usize, note: &Note, out: &mut Vec<u
     loop {
         let mut cuts = cuts;
         out.truncate(begin);
-        extract::extract(line, cap, &mut cuts, out);
+        extract::extract(line, cap, order, &mut cuts, out);
         // The smallest extract fits every allowed limit.
         if note.insert(cuts, begin, limit, out) || cap <= extract::SMALLEST {
             return cuts;

@@ -4,12 +4,14 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use super::order::ShrinkOrder;
 use crate::event::Fields;
 use crate::json::{Member, skip, visit_members};
 use crate::transform::cuts::{Cut, NOTE};
 use crate::transform::edit::Edits;
 use crate::transform::lower::is_patch;
 use crate::transform::managed_fields::{each_metadata, in_body};
+use crate::transform::response_name;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 static LAST_APPLIED_KEY: LazyLock<Finder<'static>> =
@@ -27,14 +29,15 @@ pub(super) const KEPT_ANNOTATIONS: [&str; 4] = [
 pub(super) struct ShrinkStep<'a> {
     line: &'a [u8],
     fields: &'a Fields,
+    order: ShrinkOrder,
     pub(super) edits: Edits,
     /// Whether the current step found anything.
     found: bool,
 }
 
 impl<'a> ShrinkStep<'a> {
-    pub(super) fn new(line: &'a [u8], fields: &'a Fields) -> Self {
-        let mut step = Self { line, fields, edits: Edits::default(), found: false };
+    pub(super) fn new(line: &'a [u8], fields: &'a Fields, order: ShrinkOrder) -> Self {
+        let mut step = Self { line, fields, order, edits: Edits::default(), found: false };
         // Removes the annotation of an earlier shrinking, and `annotations` that are not an object and so cannot hold
         // a new one.
         step.each_inside(&["annotations"], |note| note.is(NOTE));
@@ -48,7 +51,7 @@ impl<'a> ShrinkStep<'a> {
         match cut {
             Cut::ManagedFields => self.managed_fields(),
             Cut::LastApplied => self.last_applied(),
-            Cut::ResponseObject => self.envelope(|member| member.is("responseObject")),
+            Cut::ResponseObject => self.response_object(),
             Cut::RequestObject => self.envelope(|member| member.is("requestObject")),
             Cut::WebhookPatches => self.each_inside(&["annotations"], is_patch),
             Cut::Annotations => self.each_inside(&["annotations"], |annotation| {
@@ -92,6 +95,24 @@ impl<'a> ShrinkStep<'a> {
         }
     }
 
+    fn response_object(&mut self) {
+        if self.order == ShrinkOrder::Usual {
+            return self.envelope(|member| member.is("responseObject"));
+        }
+        let line = self.line;
+        visit_members(line, 0, |member| {
+            let end = skip(line, member.value)?;
+            if member.is("responseObject") {
+                match response_name::rest(line, member.value) {
+                    Some(rest) => self.edits.replace(member.value..end, &rest),
+                    None => self.edits.remove_member(member.at..end),
+                }
+                self.found = true;
+            }
+            Some(end)
+        });
+    }
+
     /// Removes members of the event itself.
     fn envelope(&mut self, goes: impl Fn(&Member<'_>) -> bool) {
         self.object(0, &goes);
@@ -120,7 +141,7 @@ impl<'a> ShrinkStep<'a> {
 }
 
 /// The place for one more annotation in an event, and the text to insert there.
-pub(super) fn place_of_annotation(line: &[u8], annotation: &str) -> (usize, String) {
+pub(in crate::transform) fn place_of_annotation(line: &[u8], annotation: &str) -> (usize, String) {
     let (mut inside, mut any) = (None, false);
     let end = visit_members(line, 0, |member| {
         any = true;

@@ -3,14 +3,18 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::cuts::NOTE;
+use super::super::cuts::{Cut, NOTE};
 use super::*;
 
 const KEY: Key = Key([7; 32]);
 
+fn usual(limit: usize) -> Shrinking {
+    Shrinking { limit, key: KEY, order: ShrinkOrder::Usual }
+}
+
 fn shrunk(line: &str, limit: usize) -> (Shrunk, String) {
     let mut out = b"before".to_vec();
-    let shrunk = shrink(line.as_bytes(), line.as_bytes(), limit, &KEY, &mut out).unwrap();
+    let shrunk = shrink(line.as_bytes(), line.as_bytes(), &usual(limit), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap().split_off("before".len());
     assert_eq!(shrunk.length, text.len());
     assert!(text.len() <= limit.max(MIN_LIMIT), "{} of {limit}: {text}", text.len());
@@ -152,7 +156,7 @@ fn an_earlier_note_gives_way_and_odd_annotations_do_not_break_the_event() {
 #[test]
 fn an_event_that_fits_is_left_alone() {
     let mut out = Vec::new();
-    assert_eq!(shrink(b"{}", b"{}", 10, &KEY, &mut out), None);
+    assert_eq!(shrink(b"{}", b"{}", &usual(10), &mut out), None);
     assert!(out.is_empty());
 }
 
@@ -161,7 +165,8 @@ fn the_digest_is_of_the_original_and_depends_on_the_key() {
     let line = format!(r#"{{"requestURI":"{}"}}"#, x(9000));
     let note = |original: &[u8], key: &Key| {
         let mut out = Vec::new();
-        shrink(line.as_bytes(), original, 8192, key, &mut out).unwrap();
+        shrink(line.as_bytes(), original, &Shrinking { key: key.clone(), ..usual(8192) }, &mut out)
+            .unwrap();
         let value: Value = serde_json::from_slice(&out).unwrap();
         value["annotations"][NOTE].as_str().unwrap().to_owned()
     };
@@ -198,7 +203,7 @@ fn a_line_that_nobody_can_read_keeps_its_beginning() {
     // An event with another one directly after it.
     let mut out = Vec::new();
     let glued = format!("{{}}{{\"a\":\"{}\"}}", x(9000));
-    let shrunk = shrink(glued.as_bytes(), glued.as_bytes(), 4096, &KEY, &mut out).unwrap();
+    let shrunk = shrink(glued.as_bytes(), glued.as_bytes(), &usual(4096), &mut out).unwrap();
     assert!(shrunk.cuts.has(Cut::Tail) && out.len() <= 4096);
 }
 
@@ -274,7 +279,7 @@ proptest! {
     #[test]
     fn whatever_an_event_holds_it_fits_is_json_and_keeps_what_matters(line in event(), limit in 4096..40_000_usize) {
         let mut out = Vec::new();
-        let shrunk = shrink(line.as_bytes(), line.as_bytes(), limit, &KEY, &mut out);
+        let shrunk = shrink(line.as_bytes(), line.as_bytes(), &usual(limit), &mut out);
         if line.len() <= limit {
             prop_assert_eq!(shrunk, None);
             return Ok(());
@@ -305,7 +310,7 @@ proptest! {
         let mut line = [prefix.as_bytes(), &bytes, end.as_bytes()].concat();
         line.retain(|byte| *byte != b'\n');
         let mut out = Vec::new();
-        shrink(&line, &line, 0, &KEY, &mut out);
+        shrink(&line, &line, &usual(0), &mut out);
         prop_assert!(out.len() <= MIN_LIMIT);
     }
 }

@@ -61,6 +61,7 @@ impl Play<'_> {
             match &mut output.kind {
                 OutputKind::Loki(loki) => loki.http.timeout = TIMEOUT,
                 OutputKind::Elasticsearch(elasticsearch) => elasticsearch.http.timeout = TIMEOUT,
+                OutputKind::Falco(falco) => falco.http.timeout = TIMEOUT,
                 OutputKind::File(_) => {}
             }
         }
