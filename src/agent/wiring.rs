@@ -15,7 +15,7 @@ use crate::config::{self, Config, FollowedLog};
 use crate::dead_letters::DeadLetters;
 use crate::event::{Cursor, IdScheme, RetryReason};
 use crate::input::{Input, Large, Reader};
-use crate::output::{Deduplication, Ended, Exchange, File, Meter, Output, Queryable};
+use crate::output::{Capabilities, Deduplication, Ended, Exchange, File, Meter, Output, Queryable};
 use crate::pipeline::{
     Counts, HeartbeatSettings, InDoubt, Lives, Pipeline, PipelineParts, Selection, Settings,
 };
@@ -86,10 +86,11 @@ impl Wiring<'_> {
         }
     }
 
-    /// None for a file: who reads it can see the node itself, and after a crash the agent cuts the file back to what is
-    /// acknowledged, which a heartbeat is not.
+    /// Only a store that can be asked has heartbeats. A file is cut back after a crash to what is acknowledged, which a
+    /// heartbeat is not, and Falco would take a heartbeat for an event.
     fn heartbeat(&self) -> Option<HeartbeatSettings> {
-        let every = self.config.heartbeat.filter(|_| self.output.kind.http().is_some())?;
+        let store = Capabilities::of(&self.output.kind).deduplication == Deduplication::LookUp;
+        let every = self.config.heartbeat.filter(|_| store)?;
         Some(HeartbeatSettings { every, unready_after: self.config.unready_after })
     }
 
