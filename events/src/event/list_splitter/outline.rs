@@ -240,7 +240,7 @@ impl Outline {
         let at = piece.block + bit;
         match (self.place, byte) {
             (Enclosure::Body, b'[') => {
-                (self.place, self.base, self.watched) = (Enclosure::Array, 1, 1)
+                (self.place, self.base, self.watched) = (Enclosure::Array, 1, 1);
             }
             (Enclosure::Body | Enclosure::Array | Enclosure::Items, b'{') => self.open(at, piece),
             (Enclosure::Body, _) => {}
