@@ -13,7 +13,9 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::context::{DeliveryContext, HeartbeatSettings};
-use crate::event::{Fingerprint, HeartbeatFacts, HeartbeatNames, HeartbeatRecord, Nanos};
+use crate::event::{
+    Fingerprint, HeartbeatFacts, HeartbeatNames, HeartbeatRecord, HeartbeatTime, Nanos,
+};
 use crate::output::{Answer, EventRef, Verdict};
 use crate::telemetry::{HeartbeatResult, Telemetry, Time};
 
@@ -89,19 +91,19 @@ impl Heartbeats {
         let checks = telemetry.public_checks(now, self.settings.unready_after);
         let verdict = telemetry.verdict_of(&checks, now);
         let cursor = stats.cursor();
-        let nanos = |time: Option<Time>| time.map(Time::nanos);
+        let stamp = |time: Time| HeartbeatTime(time.nanos());
         let facts = HeartbeatFacts {
             version: telemetry.identity().version,
-            started: telemetry.started().nanos(),
+            started: stamp(telemetry.started()),
             state: &verdict.state.to_string(),
-            since: nanos(verdict.since),
+            since: verdict.since.map(stamp),
             why: &verdict.why,
             lag_bytes: stats.lag_bytes.get(),
             lag_seconds: stats.lag(now).as_secs(),
             generation: cursor.as_ref().map(|cursor| Fingerprint(cursor.generation)),
             offset: cursor.as_ref().map(|cursor| cursor.offset),
-            last_event: nanos(cursor.and_then(|cursor| cursor.event_time)),
-            last_write: nanos(telemetry.input(&stats.input).last_write.get()),
+            last_event: cursor.and_then(|cursor| cursor.event_time).map(stamp),
+            last_write: telemetry.input(&stats.input).last_write.get().map(stamp),
             gaps: trail.gaps,
             dead_letters: trail.dead_letters,
         };

@@ -220,8 +220,8 @@ fn a_store_that_works_tells_that_another_one_does_not_without_its_words() {
     });
     let why = wait_for("a heartbeat that says stopped", LIMIT, || {
         let (beats, _) = node.stored();
-        let stopped = beats.iter().map(|(_, beat)| &beat["heartbeat"]);
-        let stopped = stopped.filter(|inside| inside["state"] == "stopped").next_back();
+        let mut stopped = beats.iter().map(|(_, beat)| &beat["heartbeat"]);
+        let stopped = stopped.rfind(|inside| inside["state"] == "stopped");
         stopped.map(|inside| inside["why"].as_str().unwrap().to_owned()).ok_or("none".to_owned())
     });
     assert!(why.starts_with("output loki of input apiserver has taken nothing"), "{why}");

@@ -34,6 +34,16 @@ pub struct HeartbeatNames<'a> {
     pub interval_seconds: u64,
 }
 
+/// A time that is written as the API server writes times, to the microsecond.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeartbeatTime(pub Nanos);
+
+impl Serialize for HeartbeatTime {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&time_text(self.0))
+    }
+}
+
 /// What a heartbeat says.
 ///
 /// Many fields: one for each member of the record.
@@ -42,13 +52,12 @@ pub struct HeartbeatFacts<'a> {
     /// The agent's version.
     pub version: &'a str,
     /// When the process started.
-    #[serde(serialize_with = "time")]
-    pub started: Nanos,
+    pub started: HeartbeatTime,
     /// The verdict on the whole agent: `whole`, `behind`, `holes` or `stopped`.
     pub state: &'a str,
     /// Since when; what that means depends on the state.
-    #[serde(serialize_with = "some_time", skip_serializing_if = "Option::is_none")]
-    pub since: Option<Nanos>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<HeartbeatTime>,
     /// The reason for the state, for people.
     pub why: &'a str,
     /// Decompressed bytes on disk that this output has not acknowledged.
@@ -62,11 +71,11 @@ pub struct HeartbeatFacts<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// Time of the last acknowledged event.
-    #[serde(serialize_with = "some_time", skip_serializing_if = "Option::is_none")]
-    pub last_event: Option<Nanos>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_event: Option<HeartbeatTime>,
     /// When the API server last wrote to the log.
-    #[serde(serialize_with = "some_time", skip_serializing_if = "Option::is_none")]
-    pub last_write: Option<Nanos>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_write: Option<HeartbeatTime>,
     /// Gaps of this output.
     pub gaps: u64,
     /// Dead letters of this output.
@@ -175,14 +184,6 @@ impl HeartbeatRecord {
     }
 }
 
-fn time<S: serde::Serializer>(time: &Nanos, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&time_text(*time))
-}
-
-fn some_time<S: serde::Serializer>(time: &Option<Nanos>, serializer: S) -> Result<S::Ok, S::Error> {
-    time.map(time_text).serialize(serializer)
-}
-
 fn time_text(time: Nanos) -> String {
     let stamp = jiff::Timestamp::from_nanosecond(time.into()).unwrap_or_default();
     format!("{stamp:.6}")
@@ -203,7 +204,7 @@ mod tests {
         interval_seconds: 300,
     };
 
-    fn facts<'a>(why: &'a str) -> HeartbeatFacts<'a> {
+    fn facts(why: &str) -> HeartbeatFacts<'_> {
         HeartbeatFacts { version: "1", state: "whole", why, ..HeartbeatFacts::default() }
     }
 
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn a_heartbeat_reads_as_a_record_of_a_kind_of_its_own() {
         let facts = HeartbeatFacts {
-            since: Some(1_000),
+            since: Some(HeartbeatTime(1_000)),
             generation: Some(Fingerprint([7; 16])),
             offset: Some(5),
             lag_bytes: 3,

@@ -47,7 +47,7 @@ pub use decode::{Piece, pieces, plain};
 pub use format::Format;
 pub use frame::TextFrame;
 pub use gap::{Extent, GapFacts, GapPlace, GapRecord};
-pub use heartbeat::{HeartbeatFacts, HeartbeatNames, HeartbeatRecord};
+pub use heartbeat::{HeartbeatFacts, HeartbeatNames, HeartbeatRecord, HeartbeatTime};
 pub use identity::{IdScheme, Ids, LogName};
 pub use key::{Key, KeyedHasher};
 pub use list_splitter::{ListSplitter, SplitBody, UnreadableBody};

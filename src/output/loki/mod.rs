@@ -123,16 +123,16 @@ impl Loki {
 
     /// The events of a batch, grouped by stream: those of one stream may share a request.
     pub(crate) fn groups(&self, batch: &Batch) -> Vec<Vec<EventRef>> {
-        let mut groups: Vec<((Nanos, Option<&str>), Vec<EventRef>)> = Vec::new();
+        let mut groups: Vec<(Nanos, Option<&str>, Vec<EventRef>)> = Vec::new();
         for (index, event) in (0..).zip(&batch.events) {
-            let stream = (self.hour(event.time), own_stream(event.whole));
+            let (hour, own) = (self.hour(event.time), own_stream(event.whole));
             let pick = EventRef::new(index);
-            match groups.iter_mut().find(|(other, _)| *other == stream) {
-                Some((_, picks)) => picks.push(pick),
-                None => groups.push((stream, vec![pick])),
+            match groups.iter_mut().find(|group| (group.0, group.1) == (hour, own)) {
+                Some((_, _, picks)) => picks.push(pick),
+                None => groups.push((hour, own, vec![pick])),
             }
         }
-        groups.into_iter().map(|(_, picks)| picks).collect()
+        groups.into_iter().map(|(_, _, picks)| picks).collect()
     }
 
     /// Hours since 1970 if `stream_per_hour` is on, otherwise 0.
