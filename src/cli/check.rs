@@ -226,6 +226,10 @@ fn foreign(config: &FollowedLog, key: &Key) -> Option<InputFinding> {
 
 /// Tries whether a hard link can keep backups, if the configuration asks for that and a log exists to try it with.
 fn link(config: &FollowedLog) -> Option<Finding> {
+    // The agent itself removes the files of a spool.
+    if config.spool.is_some() {
+        return None;
+    }
     if config.hold.max_bytes == 0 {
         let cost = "nothing keeps a backup that the server deletes while the agent is down";
         return Some(Finding::ok(format!("`hold` is off: {cost}")));

@@ -102,11 +102,11 @@ async fn append_all(spool: &Appender, numbers: impl Iterator<Item = usize>) {
 }
 
 /// Waits until the thread of a log whose appenders are dropped has ended: then the file can be opened again.
-fn ended(spool: Appender, committed: Arc<Committed>) {
+fn ended(spool: Appender, committed: &Arc<Committed>) {
     drop(spool);
     let begun = Instant::now();
-    while Arc::strong_count(&committed) > 1 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the writing thread does not end");
+    while Arc::strong_count(committed) > 1 {
+        assert!(begun.elapsed() < Duration::from_mins(1), "the writing thread does not end");
         thread::sleep(Duration::from_millis(2));
     }
 }
@@ -121,7 +121,7 @@ async fn a_body_that_is_sent_again_is_stored_once_also_after_a_restart() {
     let (spool, committed) = log.start();
     append_all(&spool, 0..3).await;
     assert_eq!(append(&spool, &line_of(1)).await.unwrap(), Stored::Repeated);
-    ended(spool, committed);
+    ended(spool, &committed);
     let (spool, _) = log.start();
     assert_eq!(append(&spool, &line_of(2)).await.unwrap(), Stored::Repeated);
     append_all(&spool, 3..4).await;
@@ -150,7 +150,7 @@ async fn wherever_a_file_ends_after_a_kill_whole_bodies_are_left() {
         let body = line_of(number).repeat(2);
         append(&spool, &body).await.unwrap();
     }
-    ended(spool, committed);
+    ended(spool, &committed);
     let whole = fs::read(log.path().join(live_name())).unwrap();
     let header = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     for end in header..=whole.len() {
@@ -175,7 +175,7 @@ async fn damage_in_what_was_synced_last_ends_the_file_and_older_damage_does_not(
     let log = Spool::new();
     let (spool, committed) = log.start();
     append_all(&spool, 0..3).await;
-    ended(spool, committed);
+    ended(spool, &committed);
     let path = log.path().join(live_name());
     let whole = fs::read(&path).unwrap();
     let at = |number: usize| {
@@ -198,19 +198,19 @@ async fn a_generation_goes_when_every_output_has_passed_it_and_its_bodies_stay_k
     let log = Spool::new();
     let (spool, committed) = log.start();
     append_all(&spool, 0..2).await;
-    ended(spool, committed);
+    ended(spool, &committed);
     let (spool, committed) = log.start();
     append_all(&spool, 2..3).await;
     log.all_passed.store(true, Relaxed);
     let begun = Instant::now();
     while log.files().len() > 1 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", log.files());
+        assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", log.files());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     log.all_passed.store(false, Relaxed);
     assert_eq!(log.files(), [live_name()]);
     assert_eq!(append(&spool, &line_of(0)).await.unwrap(), Stored::Repeated);
-    ended(spool, committed);
+    ended(spool, &committed);
     let (spool, _) = log.start();
     assert_eq!(append(&spool, &line_of(1)).await.unwrap(), Stored::Repeated);
 }
@@ -220,18 +220,18 @@ async fn a_full_spool_refuses_until_there_is_room() {
     let mut log = Spool::new();
     log.max_bytes = 4096;
     let (spool, committed) = log.start();
-    let long = format!("{{\"a\":\"{}\"}}\n", "x".repeat(3000));
-    append(&spool, &long).await.unwrap();
-    let other = long.replace('x', "y");
+    let body = format!("{{\"a\":\"{}\"}}\n", "x".repeat(3000));
+    append(&spool, &body).await.unwrap();
+    let other = body.replace('x', "y");
     let refused = append(&spool, &other).await.unwrap_err();
     assert!(matches!(&refused, NotStored::Full(why) if why.contains("spool.max_bytes")));
     assert!(spool.space().room(3000).is_err());
-    ended(spool, committed);
+    ended(spool, &committed);
     let (spool, _) = log.start();
     log.all_passed.store(true, Relaxed);
     let begun = Instant::now();
     while append(&spool, &other).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", log.files());
+        assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", log.files());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -245,7 +245,7 @@ async fn a_long_body_becomes_a_generation_of_its_own_or_leaves_nothing() {
     kept.write(line_of(1).as_bytes()).unwrap();
     kept.sync().unwrap();
     let dropped = spool.incoming().unwrap();
-    assert_eq!(log.files().iter().filter(|name| name.ends_with(".part")).count(), 2);
+    assert_eq!(log.files().iter().filter(|name| name.contains(".part")).count(), 2);
     let used = spool.space().used();
     drop(dropped);
     assert!(spool.space().used() < used);
@@ -256,7 +256,7 @@ async fn a_long_body_becomes_a_generation_of_its_own_or_leaves_nothing() {
     let on_disk: u64 =
         log.files().iter().map(|name| fs::metadata(log.path().join(name)).unwrap().len()).sum();
     assert_eq!(spool.space().used(), on_disk);
-    ended(spool, committed);
+    ended(spool, &committed);
     fs::write(log.path().join(part_name("left")), "x").unwrap();
     let (spool, _) = log.start();
     assert!(!log.files().contains(&part_name("left")));
@@ -268,20 +268,21 @@ async fn a_compressed_generation_holds_the_same_and_a_kill_beside_it_leaves_one(
     let log = Spool::new();
     let (spool, committed) = log.start();
     append_all(&spool, 0..3).await;
-    ended(spool, committed);
+    ended(spool, &committed);
     let (spool, committed) = log.start();
-    ended(spool, committed);
+    ended(spool, &committed);
     let plain = fs::read(log.path().join(rotated_name(1))).unwrap();
     compress::compress(&log.path(), 1).unwrap();
     let packed = log.path().join(compressed_name(1));
     let mut text = Vec::new();
-    let mut decoder = flate2::read::GzDecoder::new(fs::File::open(&packed).unwrap());
+    let mut decoder = flate2::read::MultiGzDecoder::new(fs::File::open(&packed).unwrap());
     std::io::Read::read_to_end(&mut decoder, &mut text).unwrap();
     assert_eq!(text, plain);
     // A kill between the rename and the removal of the plain file.
     fs::write(log.path().join(rotated_name(1)), &plain).unwrap();
     let (spool, _) = log.start();
-    assert!(packed.exists() && !log.path().join(rotated_name(1)).exists());
+    let left = log.files();
+    assert!(left.contains(&compressed_name(1)) && !left.contains(&rotated_name(1)), "{left:?}");
     assert_eq!(append(&spool, &line_of(2)).await.unwrap(), Stored::Repeated);
 }
 
@@ -312,7 +313,7 @@ async fn with_failing_disk(before: u64, (count, error): (u64, Errno)) {
         let begun = Instant::now();
         // A sender tries again.
         while append(&spool, &line_of(number)).await.is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(60));
+            assert!(begun.elapsed() < Duration::from_mins(1));
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -325,9 +326,9 @@ async fn with_failing_disk(before: u64, (count, error): (u64, Errno)) {
         found
     };
     assert_eq!(sorted(), expected, "{place}");
-    ended(spool, committed);
+    ended(spool, &committed);
     let (spool, committed) = log.start();
-    ended(spool, committed);
+    ended(spool, &committed);
     assert_eq!(sorted(), expected, "after a restart, {place}");
 }
 

@@ -104,7 +104,7 @@ impl OwnLogWriter {
         let mut next = Some(first);
         while let Some(AppendRequest { body, facts, answer }) = next.take() {
             match body {
-                Body::Memory(lines, sum) => self.write(&mut group, &lines, &sum, facts, answer),
+                Body::Memory(lines, sum) => self.write(&mut group, &lines, &sum, &facts, answer),
                 Body::File(file) => {
                     // Whoever reads this answer can be away: then the sender asks again.
                     let _ = answer.send(self.adopt(file, &facts));
@@ -126,13 +126,13 @@ impl OwnLogWriter {
         group: &mut Group,
         lines: &[u8],
         sum: &crc32fast::Hasher,
-        facts: BodyFacts,
+        facts: &BodyFacts,
         answer: oneshot::Sender<AppendResult>,
     ) {
         if group.failure.is_none() && self.seen.contains(&facts.digest) {
             return group.waiting.push((answer, Stored::Repeated));
         }
-        let commit = self.commit_of(&facts).line(sum);
+        let commit = self.commit_of(facts).line(sum);
         let length = (lines.len() + commit.len()) as u64;
         if let Err(refusal) =
             self.is_ready().and_then(|()| self.space.take(length).map_err(NotStored::Full))
@@ -148,7 +148,7 @@ impl OwnLogWriter {
             None => file.write_all(lines).and_then(|()| file.write_all(&commit)),
         };
         group.failure = written.err();
-        self.remember(&facts);
+        self.remember(facts);
         group.digests.push(facts.digest);
         group.waiting.push((answer, Stored::Written));
     }
@@ -170,7 +170,9 @@ impl OwnLogWriter {
                 Ok(())
             }
             Err(error) => {
-                digests.iter().for_each(|digest| self.seen.remove(digest));
+                for digest in &digests {
+                    self.seen.remove(digest);
+                }
                 self.space.give_back(taken);
                 Err(self.failed(&error))
             }

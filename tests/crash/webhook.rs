@@ -106,7 +106,7 @@ impl Hook {
     fn run_once(&self, end_at: Option<usize>) -> bool {
         let mut agent = self.start(end_at);
         let over = AtomicBool::new(false);
-        let killed = thread::scope(|scope| {
+        thread::scope(|scope| {
             for sender in 0..SENDERS {
                 let over = &over;
                 scope.spawn(move || self.send(sender, over));
@@ -135,8 +135,7 @@ impl Hook {
             };
             over.store(true, Ordering::Relaxed);
             killed
-        });
-        killed
+        })
     }
 
     /// Posts the bodies of one sender that are not answered yet, each until it is.

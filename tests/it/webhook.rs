@@ -18,7 +18,7 @@ use kit::{FakeStore, free_port, http, tables, wait_for};
 use serde_json::Value;
 
 /// Time-out for each wait, long enough for a slow machine.
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_mins(2);
 const NAMED: &str = r#""kind":"Event","apiVersion":"audit.k8s.io/v1","#;
 
 /// An answer of the receiver.
