@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the version before into target/before, from which tests upgrade (tests/backends/packages.rs and rollout.rs):
 # the program, packages, image and chart, all from the sources of the commit that `etc/release/before` names. Made once;
-# after that it only looks. It needs the history of the repository.
+# after that it only looks. Where the history of the repository is not there, as in a shallow clone, it takes today's
+# sources and says so: then the tests upgrade to another build of the same program.
 #
 # The program is linked without optimisation across crates: that takes a third of the time, and does the same.
 set -euo pipefail
@@ -10,11 +11,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 read -r commit before <<<"$(grep -v '^#' etc/release/before)"
 to=$(realpath -m target/before)
+if ! git cat-file -e "$commit^{commit}" 2>/dev/null; then
+  echo "commit $commit is not here, so the version before is made from today's sources: fetch the whole history"
+  commit=$(git rev-parse HEAD)
+fi
 if [ "$(cat "$to/made-from" 2>/dev/null)" = "$commit $before" ]; then
   echo "target/before has version $before already"
   exit
 fi
-git cat-file -e "$commit^{commit}" 2>/dev/null || fail "commit $commit is not here: fetch the whole history"
 
 etc/release/tools.sh
 rm -rf "$to"

@@ -513,7 +513,7 @@ resend_window = "1h"
 in_flight = 2
 > f:7: unknown key `in_flight` in [outputs.o]: known are `basic_auth`, `batch`, `bearer_token`, `bearer_token_file`, `endpoint`, `headers`, `inputs`, `max_bytes_per_second`, `proxy`, `resend_window`, `retry`, `timeout`, `tls`, `transform`, `type`
 transform = { omit_stages = ["Received"] }
-> f:7: outputs.o.transform.omit_stages[0] = "Received": no such stage: did you mean "RequestReceived"?
+> f:7: outputs.o.transform.omit_stages[0] = ***: no such stage: known are `Panic`, `RequestReceived`, `ResponseComplete`, `ResponseStarted`
 "#,
     );
 }
