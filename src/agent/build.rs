@@ -11,8 +11,8 @@ use super::control::DeadLetterControl;
 use super::parts::earlier_ids;
 use super::wiring::{EarlierState, Shared, Wiring};
 use crate::checkpoint::{Ledger, Loaded, Pair, State, Store};
-use crate::config::{self, Config, InputKind};
-use crate::disk::above;
+use crate::config::{self, Config, InputKind, SPOOLS};
+use crate::disk::{self, above};
 use crate::event::{Key, SeenGenerations, nanos};
 use crate::input::{Input, Large, Reader};
 use crate::own_log::OwnLog;
@@ -94,6 +94,7 @@ impl AgentBuilder<'_> {
             }
             parts.inputs.push(input);
         }
+        tell_left_spools(self.config);
         // Descriptors of inputs that are no longer configured.
         for (name, _) in &stored {
             systemd_fdstore::remove(name);
@@ -189,6 +190,22 @@ pub(super) async fn listen_for_webhooks(config: &Config) -> anyhow::Result<Liste
         }
     }
     Ok(listeners)
+}
+
+/// Warns of spools whose input the configuration no longer has: their events are not delivered.
+fn tell_left_spools(config: &Config) {
+    let spools = config.state_dir.join(SPOOLS);
+    let Ok(entries) = disk::list(&spools) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_known = |log: &config::FollowedLog| log.spool.is_some() && name == *log.name;
+        if !config.logs().any(is_known) {
+            tracing::warn!(
+                path = %entry.path().display(),
+                "a spool belongs to no webhook of the configuration, so its events are not delivered: give the input its name back, or ship the files with `auditrail replay` and remove them"
+            );
+        }
+    }
 }
 
 /// Opens the log of an input that the agent writes itself.

@@ -14,7 +14,8 @@ use super::parts::inputs_of;
 use super::transforms::NotAccepted;
 use crate::checkpoint::Store;
 use crate::config::{
-    Auth, Config, FollowedLog, Http, Output, OutputKind, RedactMode, SecretSource, is_backup,
+    Auth, Config, FollowedLog, Http, Output, OutputKind, RedactMode, SPOOLS, SecretSource,
+    is_backup,
 };
 use crate::output::Finding;
 
@@ -193,7 +194,10 @@ struct Owned {
 impl Owned {
     fn of(config: &Config, path: &Path) -> Self {
         let state = resolved(&config.state_dir);
-        let mut directories = vec![(state.join(LETTERS), "among the dead letters".to_owned())];
+        let mut directories = vec![
+            (state.join(LETTERS), "among the dead letters".to_owned()),
+            (state.join(SPOOLS), "among the spools of webhooks".to_owned()),
+        ];
         let mut logs = Vec::new();
         for input in config.logs() {
             let what = format!("in the hold directory of inputs.{}", input.name);

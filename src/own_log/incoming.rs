@@ -61,7 +61,7 @@ impl IncomingFile {
         self.file.sync()
     }
 
-    /// Makes the file a generation of the log.
+    /// Makes the file a generation of the log. Its name is durable once the directory is synced.
     ///
     /// # Errors
     /// Those of the file system.
@@ -72,7 +72,6 @@ impl IncomingFile {
         let directory = disk::above(&self.path).to_owned();
         disk::rename(&self.path, &directory.join(rotated_name(sequence)))?;
         self.adopted = true;
-        disk::sync_directory(&directory)?;
         let (id, rotated) = (Some(self.id), Instant::now());
         Ok(Segment { sequence, id, bytes: self.length, gzip: false, rotated })
     }

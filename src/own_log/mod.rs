@@ -50,9 +50,13 @@ pub(crate) use names::LogFile;
 pub(crate) use space::Space;
 
 use crate::config::Spool;
+use crate::disk::size;
 use crate::event::{Fingerprint, Nanos};
 use recovery::Recovered;
 use writer::OwnLogWriter;
+
+/// A file is rotated at this length.
+const ROTATE: u64 = 64 << 20;
 
 /// An own log that is cut back to what is committed and not written to yet.
 pub(crate) struct OwnLog {
@@ -60,6 +64,8 @@ pub(crate) struct OwnLog {
     space: Arc<Space>,
     committed: Arc<Committed>,
     compress: bool,
+    /// The length in bytes at which the live file is rotated.
+    rotate_at: u64,
 }
 
 impl OwnLog {
@@ -71,7 +77,8 @@ impl OwnLog {
         let committed = Arc::new(Committed::default());
         let recovered = recovery::recover(directory, now, &committed)?;
         let space = Arc::new(Space::new(directory, spool, recovered.bytes()));
-        Ok(Self { recovered, space, committed, compress: spool.compress })
+        let (compress, rotate_at) = (spool.compress, size("AUDITRAIL_SPOOL_ROTATE", ROTATE));
+        Ok(Self { recovered, space, committed, compress, rotate_at })
     }
 
     /// How far the live file may be read.
@@ -89,8 +96,9 @@ impl OwnLog {
         name: &str,
         is_passed: impl Fn(Fingerprint) -> bool + Send + 'static,
     ) -> io::Result<Appender> {
-        let Self { recovered, space, committed, compress } = self;
-        OwnLogWriter::new(recovered, Arc::clone(&space), committed, compress, Box::new(is_passed))
+        let Self { recovered, space, committed, compress, rotate_at } = self;
+        let settings = (compress, rotate_at);
+        OwnLogWriter::new(recovered, Arc::clone(&space), committed, settings, Box::new(is_passed))
             .start(name, space)
     }
 }

@@ -77,7 +77,9 @@ pub(super) fn recover(
         group = group.max(scanned.group);
         let sequence = scanned.header.as_ref().map_or(next, |header| header.sequence.max(next));
         remember(&mut seen, &scanned, sequence, now);
-        rotate_away(directory, sequence)?;
+        disk::rename(&directory.join(live_name()), &directory.join(rotated_name(sequence)))?;
+        // The new name is durable before another file takes the old one.
+        disk::sync_directory(directory)?;
         segments.push(Segment {
             sequence,
             id: scanned.header.map(|header| header.id),
@@ -90,15 +92,6 @@ pub(super) fn recover(
     let live = begin(directory, (next, group + 1), now, committed)?;
     let directory = directory.to_owned();
     Ok(Recovered { directory, live, segments, seen, group: group + 1 })
-}
-
-/// Gives the live file the name of a rotated one. The new name is durable before another file takes the old one.
-///
-/// # Errors
-/// Those of the file system.
-pub(super) fn rotate_away(directory: &Path, sequence: u64) -> io::Result<()> {
-    disk::rename(&directory.join(live_name()), &directory.join(rotated_name(sequence)))?;
-    disk::sync_directory(directory)
 }
 
 /// Begins a new live file, with its number and its first group. It has its name once the header is durable.

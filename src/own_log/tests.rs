@@ -25,6 +25,7 @@ const KEY: Key = Key([7; 32]);
 struct Spool {
     dir: TempDir,
     max_bytes: u64,
+    rotate_at: u64,
     passed: Arc<Mutex<HashSet<Fingerprint>>>,
     all_passed: Arc<AtomicBool>,
 }
@@ -32,7 +33,8 @@ struct Spool {
 impl Spool {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, max_bytes: 1 << 30, passed: Arc::default(), all_passed: Arc::default() }
+        let (passed, all_passed) = (Arc::default(), Arc::default());
+        Self { dir, max_bytes: 1 << 30, rotate_at: ROTATE, passed, all_passed }
     }
 
     fn path(&self) -> PathBuf {
@@ -42,6 +44,7 @@ impl Spool {
     fn start(&self) -> (Appender, Arc<Committed>) {
         let settings = config_spool(self.max_bytes);
         let own_log = OwnLog::open(&self.path(), &settings, now()).unwrap();
+        let own_log = OwnLog { rotate_at: self.rotate_at, ..own_log };
         let committed = own_log.committed();
         let (passed, all) = (Arc::clone(&self.passed), Arc::clone(&self.all_passed));
         let is_passed = move |id| all.load(Relaxed) || passed.lock().unwrap().contains(&id);
@@ -291,7 +294,7 @@ async fn a_compressed_generation_holds_the_same_and_a_kill_beside_it_leaves_one(
 #[test]
 fn a_failing_disk_loses_nothing_that_was_answered_and_keeps_nothing_that_was_refused() {
     thread::scope(|scope| {
-        for before in 0..14 {
+        for before in 0..30 {
             for fault in [(1, Errno::NOSPC), (3, Errno::IO)] {
                 // Each waits most of the time.
                 scope.spawn(move || {
@@ -305,21 +308,38 @@ fn a_failing_disk_loses_nothing_that_was_answered_and_keeps_nothing_that_was_ref
 }
 
 async fn with_failing_disk(before: u64, (count, error): (u64, Errno)) {
-    let log = Spool::new();
+    let mut log = Spool::new();
+    // Each body fills a file.
+    log.rotate_at = 200;
     let (spool, committed) = log.start();
     append_all(&spool, 0..1).await;
     disk::plan(&log.path(), FaultKind::Change, before, count, error);
-    for number in 1..4 {
+    for number in 1..5 {
         let begun = Instant::now();
-        // A sender tries again.
-        while append(&spool, &line_of(number)).await.is_err() {
+        // A sender tries again, beside one that sends again what is stored.
+        let (body, stored) = (line_of(number), line_of(0));
+        while tokio::join!(append(&spool, &body), append(&spool, &stored)).0.is_err() {
             assert!(begun.elapsed() < Duration::from_mins(1));
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+    let begun = Instant::now();
+    let long = line_of(5);
+    loop {
+        let incoming = spool.incoming().and_then(|mut file| {
+            file.write(long.as_bytes()).map_err(|error| NotStored::of(&error))?;
+            Ok(file)
+        });
+        let Ok(file) = incoming else { continue };
+        if spool.append(Body::File(file), facts(&long)).await.is_ok() {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_mins(1));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     disk::plan(&log.path(), FaultKind::Change, 0, 0, error);
     let place = format!("{count} faults after {before} steps");
-    let expected: Vec<_> = (0..4).map(|number| line_of(number).trim_end().to_owned()).collect();
+    let expected: Vec<_> = (0..6).map(|number| line_of(number).trim_end().to_owned()).collect();
     let sorted = || {
         let mut found = log.bodies();
         found.sort();

@@ -18,16 +18,14 @@ use super::clock::{now, seconds};
 use super::committed::Committed;
 use super::incoming::IncomingFile;
 use super::markers::{Commit, carried};
-use super::names::live_name;
-use super::recovery::{LiveFile, Recovered, begin, rfc3339_of, rotate_away};
+use super::names::{live_name, rotated_name};
+use super::recovery::{LiveFile, Recovered, begin, rfc3339_of};
 use super::seen_bodies::SeenBodies;
 use super::segments::{IsPassed, Segment, Segments};
 use super::space::Space;
-use crate::disk::{File, size};
+use crate::disk::{self, File};
 use crate::event::Fingerprint;
 
-/// A file is rotated at this length.
-const ROTATE: u64 = 64 << 20;
 /// A file that is not empty is rotated at this age, so that events which every output has leave the disk.
 const AGE: Duration = Duration::from_mins(10);
 /// Between two rounds of upkeep.
@@ -66,13 +64,12 @@ impl OwnLogWriter {
         recovered: Recovered,
         space: Arc<Space>,
         committed: Arc<Committed>,
-        compress: bool,
+        (compress, rotate_at): (bool, u64),
         is_passed: IsPassed,
     ) -> Self {
         let Recovered { directory, live, segments, seen, group } = recovered;
         let segments = Segments::new(&directory, segments, Arc::clone(&space), is_passed, compress);
         let trouble = Trouble::default();
-        let rotate_at = size("AUDITRAIL_SPOOL_ROTATE", ROTATE);
         Self { directory, live, segments, seen, group, space, committed, trouble, rotate_at }
     }
 
@@ -129,15 +126,17 @@ impl OwnLogWriter {
         facts: &BodyFacts,
         answer: oneshot::Sender<AppendResult>,
     ) {
-        if group.failure.is_none() && self.seen.contains(&facts.digest) {
+        if let Err(refusal) = self.is_ready() {
+            let _ = answer.send(Err(refusal));
+            return;
+        }
+        if self.seen.contains(&facts.digest) {
             return group.waiting.push((answer, Stored::Repeated));
         }
         let commit = self.commit_of(facts).line(sum);
         let length = (lines.len() + commit.len()) as u64;
-        if let Err(refusal) =
-            self.is_ready().and_then(|()| self.space.take(length).map_err(NotStored::Full))
-        {
-            let _ = answer.send(Err(refusal));
+        if let Err(why) = self.space.take(length) {
+            let _ = answer.send(Err(NotStored::Full(why)));
             return;
         }
         group.taken += length;
@@ -184,15 +183,18 @@ impl OwnLogWriter {
 
     /// Makes a file with a long body a generation of its own.
     fn adopt(&mut self, mut file: IncomingFile, facts: &BodyFacts) -> AppendResult {
+        self.is_ready()?;
         if self.seen.contains(&facts.digest) {
             return Ok(Stored::Repeated);
         }
         let (sequence, commit) = (self.next_sequence(), self.commit_of(facts));
-        let adopted = file.adopt(sequence, &commit).map_err(|error| self.failed(&error))?;
+        let segment = file.adopt(sequence, &commit).map_err(|error| self.failed(&error))?;
+        // Readers see it from here on, so it is known even if its name is not durable yet.
         self.group += 1;
         self.seen.insert((facts.digest, facts.received / 1_000_000_000), sequence, seconds());
-        self.segments.push(adopted);
+        self.segments.push(segment);
         self.committed.wake();
+        disk::sync_directory(&self.directory).map_err(|error| self.failed(&error))?;
         Ok(Stored::Written)
     }
 
@@ -221,16 +223,20 @@ impl OwnLogWriter {
         self.mend().map_err(|error| self.failed(&error))
     }
 
-    /// Opens the live file anew, since the kernel may have dropped what it could not write, and cuts it back to what is
-    /// durable.
+    /// Makes the names durable. Then opens the live file anew, since the kernel may have dropped what it could not
+    /// write, and cuts it back to what is durable.
     fn mend(&mut self) -> io::Result<()> {
-        if self.trouble.unbegun {
-            self.begin()?;
-        } else {
-            let file = File::append_existing(&self.directory.join(live_name()))?;
-            file.set_len(self.live.length)?;
-            file.sync()?;
-            self.live.file = file;
+        disk::sync_directory(&self.directory)?;
+        match File::append_existing(&self.directory.join(live_name())) {
+            _ if self.trouble.unbegun => self.begin()?,
+            // Somebody removed it. The reader reports what it has not read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.begin()?,
+            opened => {
+                let file = opened?;
+                file.set_len(self.live.length)?;
+                file.sync()?;
+                self.live.file = file;
+            }
         }
         self.trouble.again = None;
         self.space.set_failure(None);
@@ -262,6 +268,9 @@ impl OwnLogWriter {
         if is_old && self.live.length > self.live.header_bytes {
             self.rotate();
         }
+        if self.trouble.again.is_some() {
+            return;
+        }
         if let Err(error) = self.remove_passed() {
             self.failed(&error);
         }
@@ -289,7 +298,8 @@ impl OwnLogWriter {
     /// Begins another file. If the present one cannot be renamed, it grows on.
     fn rotate(&mut self) {
         let (sequence, id) = (self.live.header.sequence, self.live.header.id);
-        if let Err(error) = rotate_away(&self.directory, sequence) {
+        let to = self.directory.join(rotated_name(sequence));
+        if let Err(error) = disk::rename(&self.directory.join(live_name()), &to) {
             self.failed(&error);
             return;
         }
@@ -301,7 +311,9 @@ impl OwnLogWriter {
         }
     }
 
+    /// Begins a file. The new name of the one before is durable before another file takes its old one.
     fn begin(&mut self) -> io::Result<()> {
+        disk::sync_directory(&self.directory)?;
         self.live =
             begin(&self.directory, (self.next_sequence(), self.group), now(), &self.committed)?;
         self.trouble.unbegun = false;

@@ -13,7 +13,7 @@ use crate::own_log::{Appender, Body, IncomingFile, NotStored};
 /// The most bytes of lines that one body has in memory.
 const LONG: u64 = 4 << 20;
 /// Lines are written to the file when so many bytes have come together.
-const STEP: usize = 256 << 10;
+const STEP: usize = 64 << 10;
 
 /// A body that is being read.
 pub(super) struct BodyLines {
