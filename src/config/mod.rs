@@ -16,6 +16,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod address;
 mod backups;
 mod disk;
 mod elasticsearch;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+use super::address::valid_address;
 use super::item::Item;
 use super::source::ConfigSource;
 use super::table::Table;
@@ -36,7 +37,7 @@ impl Server {
 
 /// Where the pages are.
 fn listen(item: &Item<'_>) -> Result<String, ConfigError> {
-    is_host_and_port(&item.text()?).map_or_else(
+    valid_address(&item.text()?).map_or_else(
         || {
             Err(item
                 .wrong(format!("write a host and a port, such as {FORMS}; \"off\" for no server")))
@@ -47,23 +48,6 @@ fn listen(item: &Item<'_>) -> Result<String, ConfigError> {
 
 /// How addresses to listen on are written.
 const FORMS: &str = "\"127.0.0.1:9885\", \"0.0.0.0:9885\" for every address, or \"[::1]:9885\"";
-
-/// A `host:port`.
-pub(super) fn host_and_port(item: &Item<'_>) -> Result<String, ConfigError> {
-    let forms = "\"127.0.0.1:9886\" or \"[::1]:9886\"";
-    is_host_and_port(&item.text()?)
-        .map_or_else(|| Err(item.wrong(format!("write a host and a port, such as {forms}"))), Ok)
-}
-
-fn is_host_and_port(text: &str) -> Option<String> {
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
-    let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-    let is_wrong = host.is_empty()
-        || bare_v6
-        || host.contains(char::is_whitespace)
-        || port.parse::<u16>().is_err();
-    (!is_wrong).then(|| text.to_owned())
-}
 
 /// A host name without a port. IP addresses need not be listed.
 fn host(item: &Item<'_>) -> Result<String, ConfigError> {

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::address::host_and_port;
 use super::followed::{FollowedLog, Hold, StartAt};
 use super::item::Item;
 use super::paths::Paths;
-use super::server::host_and_port;
 use super::spool::{SPOOL_FILE, SPOOLS, Spool};
 use super::table::Table;
 use super::waits::Waits;

@@ -28,7 +28,7 @@ pub(crate) struct BodyFacts {
 
 /// A body to be stored.
 #[derive(Debug)]
-pub(crate) enum Body {
+pub(crate) enum AppendBody {
     /// Whole lines, and their checksum.
     Memory(Vec<u8>, crc32fast::Hasher),
     /// Lines that are in a file of their own, which becomes a generation.
@@ -71,7 +71,7 @@ pub(super) type AppendResult = Result<Stored, NotStored>;
 
 /// A body that waits for the writing thread.
 pub(super) struct AppendRequest {
-    pub(super) body: Body,
+    pub(super) body: AppendBody,
     pub(super) facts: BodyFacts,
     pub(super) answer: oneshot::Sender<AppendResult>,
 }
@@ -97,7 +97,11 @@ impl Appender {
     ///
     /// # Errors
     /// See [`NotStored`]; nothing of the body will be read then.
-    pub(crate) async fn append(&self, body: Body, facts: BodyFacts) -> Result<Stored, NotStored> {
+    pub(crate) async fn append(
+        &self,
+        body: AppendBody,
+        facts: BodyFacts,
+    ) -> Result<Stored, NotStored> {
         let (answer, answered) = oneshot::channel();
         let stopping = |_| NotStored::Stopping;
         self.requests

@@ -42,7 +42,7 @@ mod space;
 mod tests;
 mod writer;
 
-pub(crate) use appender::{Appender, Body, BodyFacts, NotStored, Stored};
+pub(crate) use appender::{AppendBody, Appender, BodyFacts, NotStored, Stored};
 pub(crate) use committed::Committed;
 pub(crate) use incoming::IncomingFile;
 pub(crate) use markers::{LogHeader, is_marker};

@@ -88,10 +88,10 @@ fn facts(body: &str) -> BodyFacts {
     }
 }
 
-fn in_memory(body: &str) -> Body {
+fn in_memory(body: &str) -> AppendBody {
     let mut sum = crc32fast::Hasher::new();
     sum.update(body.as_bytes());
-    Body::Memory(body.as_bytes().to_vec(), sum)
+    AppendBody::Memory(body.as_bytes().to_vec(), sum)
 }
 
 async fn append(spool: &Appender, body: &str) -> Result<Stored, NotStored> {
@@ -253,7 +253,7 @@ async fn a_long_body_becomes_a_generation_of_its_own_or_leaves_nothing() {
     drop(dropped);
     assert!(spool.space().used() < used);
     let body = line_of(1);
-    assert_eq!(spool.append(Body::File(kept), facts(&body)).await.unwrap(), Stored::Written);
+    assert_eq!(spool.append(AppendBody::File(kept), facts(&body)).await.unwrap(), Stored::Written);
     assert_eq!(append(&spool, &body).await.unwrap(), Stored::Repeated);
     assert_eq!(log.files(), [rotated_name(2), live_name().to_owned()]);
     let on_disk: u64 =
@@ -331,7 +331,7 @@ async fn with_failing_disk(before: u64, (count, error): (u64, Errno)) {
             Ok(file)
         });
         let Ok(file) = incoming else { continue };
-        if spool.append(Body::File(file), facts(&long)).await.is_ok() {
+        if spool.append(AppendBody::File(file), facts(&long)).await.is_ok() {
             break;
         }
         assert!(begun.elapsed() < Duration::from_mins(1));

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::appender::{AppendRequest, AppendResult, Appender, Body, BodyFacts, NotStored, Stored};
+use super::appender::{
+    AppendBody, AppendRequest, AppendResult, Appender, BodyFacts, NotStored, Stored,
+};
 use super::clock::{now, seconds};
 use super::committed::Committed;
 use super::incoming::IncomingFile;
@@ -101,8 +103,10 @@ impl OwnLogWriter {
         let mut next = Some(first);
         while let Some(AppendRequest { body, facts, answer }) = next.take() {
             match body {
-                Body::Memory(lines, sum) => self.write(&mut group, &lines, &sum, &facts, answer),
-                Body::File(file) => {
+                AppendBody::Memory(lines, sum) => {
+                    self.write(&mut group, &lines, &sum, &facts, answer)
+                }
+                AppendBody::File(file) => {
                     // Whoever reads this answer can be away: then the sender asks again.
                     let _ = answer.send(self.adopt(file, &facts));
                 }

@@ -22,9 +22,9 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use tokio::time::{Instant as TokioInstant, timeout_at};
 
-use super::Receiver;
 use super::body::{BodyLines, ReadBody};
 use super::memory::BodyMemory;
+use super::receiver::Receiver;
 use crate::event::nanos;
 use crate::own_log::{BodyFacts, NotStored, Stored};
 use crate::telemetry::LogLimiter;

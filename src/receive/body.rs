@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::memory::{BodyMemory, BodyShare};
 use crate::disk;
 use crate::event::{Fingerprint, Key, KeyedHasher, ListSplitter, UnreadableBody};
-use crate::own_log::{Appender, Body, IncomingFile, NotStored};
+use crate::own_log::{AppendBody, Appender, IncomingFile, NotStored};
 
 /// The most bytes of lines that one body has in memory.
 const LONG: u64 = 4 << 20;
@@ -33,7 +33,7 @@ pub(super) struct BodyLines {
 
 /// A body that was read to its end.
 pub(super) struct ReadBody {
-    pub(super) body: Body,
+    pub(super) body: AppendBody,
     pub(super) digest: Fingerprint,
     /// Whole events.
     pub(super) events: u64,
@@ -87,12 +87,12 @@ impl BodyLines {
         let body = match self.file.take() {
             None => {
                 self.sum.update(&self.lines[self.summed..]);
-                Body::Memory(self.lines, self.sum)
+                AppendBody::Memory(self.lines, self.sum)
             }
             Some(mut file) => {
                 let write = || file.write(&self.lines).and_then(|()| file.sync());
                 tokio::task::block_in_place(write).map_err(|error| NotStored::of(&error))?;
-                Body::File(file)
+                AppendBody::File(file)
             }
         };
         Ok(ReadBody {

@@ -19,9 +19,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::Receiver;
 use super::answer::Answers;
 use super::memory::BodyMemory;
+use super::receiver::Receiver;
 use crate::disk::descriptors;
 use crate::telemetry::LogLimiter;
 

@@ -22,46 +22,17 @@ mod answer;
 mod body;
 mod connections;
 mod memory;
+mod receiver;
 
-use crate::event::Key;
-use crate::own_log::Appender;
 use crate::server;
-use crate::telemetry::{FindingKind, InputFinding, InputStats, WebhookStats};
 use memory::BodyMemory;
 pub(crate) use memory::IN_MEMORY;
+pub(crate) use receiver::Receiver;
 
 /// Threads that read bodies. While one waits for the disk, the other reads on.
 const THREADS: usize = 2;
 /// How long requests that are under way may take once the shutdown has begun.
 const GRACE: Duration = Duration::from_secs(5);
-/// Without room for so many bytes, the spool counts as full.
-const LEAST: u64 = 1 << 16;
-
-/// The receiver of one input.
-pub(crate) struct Receiver {
-    /// The input's name.
-    pub(crate) input: Arc<str>,
-    pub(crate) listener: std::net::TcpListener,
-    pub(crate) spool: Appender,
-    pub(crate) key: Key,
-    pub(crate) stats: Arc<WebhookStats>,
-    pub(crate) input_stats: Arc<InputStats>,
-}
-
-impl Receiver {
-    /// Shows how full the spool is, and whether it takes events.
-    fn show_space(&self) {
-        let space = self.spool.space();
-        self.stats.spool_bytes.set(space.used());
-        self.stats.spool_max_bytes.set(space.max_bytes());
-        let kind = FindingKind::SpoolRefuses;
-        let refuses = space.room(LEAST).err().map(|what| {
-            let hint = "mend what is named; senders try for 80 seconds at least, and then drop their events";
-            InputFinding::failure(kind, what, hint)
-        });
-        self.input_stats.set_finding(kind, refuses);
-    }
-}
 
 /// Listens at `listen` for an input. Connections wait until [`start`] accepts them.
 ///
