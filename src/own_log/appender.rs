@@ -37,7 +37,7 @@ pub(crate) enum AppendBody {
 
 /// What became of a body that is stored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Stored {
+pub(crate) enum AppendOutcome {
     Written,
     /// The same body was stored within the last ten minutes.
     Repeated,
@@ -45,7 +45,7 @@ pub(crate) enum Stored {
 
 /// Why a body is not stored. The sender may send it again.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum NotStored {
+pub(crate) enum NotAppended {
     /// A bound is reached.
     #[error("{0}")]
     Full(String),
@@ -56,7 +56,7 @@ pub(crate) enum NotStored {
     Stopping,
 }
 
-impl NotStored {
+impl NotAppended {
     /// Why a file of a body cannot be written.
     pub(crate) fn of(error: &io::Error) -> Self {
         match error.kind() {
@@ -67,7 +67,7 @@ impl NotStored {
 }
 
 /// What the writing thread answers.
-pub(super) type AppendResult = Result<Stored, NotStored>;
+pub(super) type AppendResult = Result<AppendOutcome, NotAppended>;
 
 /// A body that waits for the writing thread.
 pub(super) struct AppendRequest {
@@ -96,27 +96,27 @@ impl Appender {
     /// Stores a body; returns once it is durable.
     ///
     /// # Errors
-    /// See [`NotStored`]; nothing of the body will be read then.
+    /// See [`NotAppended`]; nothing of the body will be read then.
     pub(crate) async fn append(
         &self,
         body: AppendBody,
         facts: BodyFacts,
-    ) -> Result<Stored, NotStored> {
+    ) -> Result<AppendOutcome, NotAppended> {
         let (answer, answered) = oneshot::channel();
-        let stopping = |_| NotStored::Stopping;
+        let stopping = |_| NotAppended::Stopping;
         self.requests
             .send(AppendRequest { body, facts, answer })
-            .map_err(|_| NotStored::Stopping)?;
+            .map_err(|_| NotAppended::Stopping)?;
         answered.await.map_err(stopping)?
     }
 
     /// A file for a body that is too long for memory.
     ///
     /// # Errors
-    /// See [`NotStored`].
-    pub(crate) fn incoming(&self) -> Result<IncomingFile, NotStored> {
+    /// See [`NotAppended`].
+    pub(crate) fn incoming(&self) -> Result<IncomingFile, NotAppended> {
         let created = IncomingFile::create(&self.directory, Arc::clone(&self.space), now());
-        created.map_err(|error| NotStored::of(&error))
+        created.map_err(|error| NotAppended::of(&error))
     }
 
     /// The space of the log, to refuse a body before it is read.

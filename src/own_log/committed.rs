@@ -9,18 +9,18 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// (device, inode) of a file.
-type FileId = (u64, u64);
+type LiveFileId = (u64, u64);
 
 /// The live file and its durable length. Rotated files are durable as a whole.
 #[derive(Default)]
 pub(crate) struct Committed {
-    live: Mutex<Option<(FileId, Arc<AtomicU64>)>>,
+    live: Mutex<Option<(LiveFileId, Arc<AtomicU64>)>>,
     wake: Mutex<Option<Box<dyn Fn() + Send + Sync>>>,
 }
 
 impl Committed {
     /// The durable length of a file, which grows; `None` if it is not the live file.
-    pub(crate) fn length_of(&self, file: FileId) -> Option<Arc<AtomicU64>> {
+    pub(crate) fn length_of(&self, file: LiveFileId) -> Option<Arc<AtomicU64>> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.as_ref().filter(|(id, _)| *id == file).map(|(_, length)| Arc::clone(length))
     }
@@ -31,7 +31,7 @@ impl Committed {
     }
 
     /// Another file is written to from now on. Everything in the one before is durable.
-    pub(super) fn begin(&self, file: FileId, length: u64) {
+    pub(super) fn begin(&self, file: LiveFileId, length: u64) {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         *live = Some((file, Arc::new(AtomicU64::new(length))));
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::markers::Commit;
 use super::names::{part_name, rotated_name};
 use super::recovery::new_header;
-use super::segments::Segment;
+use super::rotated::RotatedFile;
 use super::space::Space;
 use crate::disk::{self, File};
 use crate::event::{Fingerprint, Nanos};
@@ -65,7 +65,7 @@ impl IncomingFile {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) fn adopt(&mut self, sequence: u64, commit: &Commit) -> io::Result<Segment> {
+    pub(super) fn adopt(&mut self, sequence: u64, commit: &Commit) -> io::Result<RotatedFile> {
         let line = commit.line(&self.lines);
         self.append(&line)?;
         self.file.sync()?;
@@ -73,7 +73,7 @@ impl IncomingFile {
         disk::rename(&self.path, &directory.join(rotated_name(sequence)))?;
         self.adopted = true;
         let (id, rotated) = (Some(self.id), Instant::now());
-        Ok(Segment { sequence, id, bytes: self.length, gzip: false, rotated })
+        Ok(RotatedFile { sequence, id, bytes: self.length, gzip: false, rotated })
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {

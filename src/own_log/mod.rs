@@ -34,15 +34,15 @@ mod incoming;
 mod markers;
 mod names;
 mod recovery;
+mod rotated;
 mod scan;
 mod seen_bodies;
-mod segments;
 mod space;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub(crate) use appender::{AppendBody, Appender, BodyFacts, NotStored, Stored};
+pub(crate) use appender::{AppendBody, AppendOutcome, Appender, BodyFacts, NotAppended};
 pub(crate) use committed::Committed;
 pub(crate) use incoming::IncomingFile;
 pub(crate) use markers::{LogHeader, is_marker};

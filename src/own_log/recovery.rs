@@ -15,9 +15,9 @@ use rand::TryRng as _;
 use super::committed::Committed;
 use super::markers::LogHeader;
 use super::names::{LogFile, live_name, next_name, rotated_name};
+use super::rotated::RotatedFile;
 use super::scan::{Scanned, scan};
 use super::seen_bodies::SeenBodies;
-use super::segments::Segment;
 use crate::disk::{self, File, Links, ReadFile};
 use crate::event::{Fingerprint, Nanos};
 
@@ -29,7 +29,7 @@ pub(super) struct Recovered {
     pub(super) directory: PathBuf,
     pub(super) live: LiveFile,
     /// Oldest first.
-    pub(super) segments: Vec<Segment>,
+    pub(super) segments: Vec<RotatedFile>,
     pub(super) seen: SeenBodies,
     /// The next group of commits.
     pub(super) group: u64,
@@ -80,7 +80,7 @@ pub(super) fn recover(
         disk::rename(&directory.join(live_name()), &directory.join(rotated_name(sequence)))?;
         // The new name is durable before another file takes the old one.
         disk::sync_directory(directory)?;
-        segments.push(Segment {
+        segments.push(RotatedFile {
             sequence,
             id: scanned.header.map(|header| header.id),
             bytes: scanned.committed,
@@ -133,7 +133,7 @@ pub(super) fn rfc3339_of(time: Nanos) -> String {
 }
 
 /// Removes what was on its way. Returns whether there is a live file, and the rotated ones, oldest first.
-fn listed(directory: &Path) -> io::Result<(bool, Vec<Segment>)> {
+fn listed(directory: &Path) -> io::Result<(bool, Vec<RotatedFile>)> {
     let mut live = false;
     let mut rotated: BTreeMap<u64, (bool, bool)> = BTreeMap::new();
     for entry in disk::list(directory)? {
@@ -155,13 +155,13 @@ fn listed(directory: &Path) -> io::Result<(bool, Vec<Segment>)> {
             disk::remove_file(&directory.join(rotated_name(sequence)))?;
         }
         let rotated = Instant::now();
-        segments.push(Segment { sequence, id: None, bytes: 0, gzip, rotated });
+        segments.push(RotatedFile { sequence, id: None, bytes: 0, gzip, rotated });
     }
     Ok((live, segments))
 }
 
 /// Reads a rotated file: all of it if a sender may send one of its bodies again, else the header.
-fn scan_segment(directory: &Path, segment: &mut Segment) -> io::Result<Scanned> {
+fn scan_segment(directory: &Path, segment: &mut RotatedFile) -> io::Result<Scanned> {
     let file = ReadFile::open(&directory.join(segment.file()), Links::Refused)?;
     let meta = file.metadata()?;
     segment.bytes = meta.len();

@@ -94,13 +94,13 @@ fn in_memory(body: &str) -> AppendBody {
     AppendBody::Memory(body.as_bytes().to_vec(), sum)
 }
 
-async fn append(spool: &Appender, body: &str) -> Result<Stored, NotStored> {
+async fn append(spool: &Appender, body: &str) -> Result<AppendOutcome, NotAppended> {
     spool.append(in_memory(body), facts(body)).await
 }
 
 async fn append_all(spool: &Appender, numbers: impl Iterator<Item = usize>) {
     for number in numbers {
-        assert_eq!(append(spool, &line_of(number)).await.unwrap(), Stored::Written);
+        assert_eq!(append(spool, &line_of(number)).await.unwrap(), AppendOutcome::Written);
     }
 }
 
@@ -123,10 +123,10 @@ async fn a_body_that_is_sent_again_is_stored_once_also_after_a_restart() {
     let log = Spool::new();
     let (spool, committed) = log.start();
     append_all(&spool, 0..3).await;
-    assert_eq!(append(&spool, &line_of(1)).await.unwrap(), Stored::Repeated);
+    assert_eq!(append(&spool, &line_of(1)).await.unwrap(), AppendOutcome::Repeated);
     ended(spool, &committed);
     let (spool, _) = log.start();
-    assert_eq!(append(&spool, &line_of(2)).await.unwrap(), Stored::Repeated);
+    assert_eq!(append(&spool, &line_of(2)).await.unwrap(), AppendOutcome::Repeated);
     append_all(&spool, 3..4).await;
     let expected: Vec<_> = (0..4).map(|number| line_of(number).trim_end().to_owned()).collect();
     assert_eq!(log.bodies(), expected);
@@ -140,8 +140,8 @@ async fn the_same_body_twice_at_once_is_stored_once() {
     let body = line_of(1);
     let (one, other) = tokio::join!(append(&spool, &body), append(&spool, &body));
     let mut both = [one.unwrap(), other.unwrap()];
-    both.sort_by_key(|stored| *stored == Stored::Repeated);
-    assert_eq!(both, [Stored::Written, Stored::Repeated]);
+    both.sort_by_key(|stored| *stored == AppendOutcome::Repeated);
+    assert_eq!(both, [AppendOutcome::Written, AppendOutcome::Repeated]);
     assert_eq!(log.bodies().len(), 1);
 }
 
@@ -212,10 +212,10 @@ async fn a_generation_goes_when_every_output_has_passed_it_and_its_bodies_stay_k
     }
     log.all_passed.store(false, Relaxed);
     assert_eq!(log.files(), [live_name()]);
-    assert_eq!(append(&spool, &line_of(0)).await.unwrap(), Stored::Repeated);
+    assert_eq!(append(&spool, &line_of(0)).await.unwrap(), AppendOutcome::Repeated);
     ended(spool, &committed);
     let (spool, _) = log.start();
-    assert_eq!(append(&spool, &line_of(1)).await.unwrap(), Stored::Repeated);
+    assert_eq!(append(&spool, &line_of(1)).await.unwrap(), AppendOutcome::Repeated);
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn a_full_spool_refuses_until_there_is_room() {
     append(&spool, &body).await.unwrap();
     let other = body.replace('x', "y");
     let refused = append(&spool, &other).await.unwrap_err();
-    assert!(matches!(&refused, NotStored::Full(why) if why.contains("spool.max_bytes")));
+    assert!(matches!(&refused, NotAppended::Full(why) if why.contains("spool.max_bytes")));
     assert!(spool.space().room(3000).is_err());
     ended(spool, &committed);
     let (spool, _) = log.start();
@@ -253,8 +253,11 @@ async fn a_long_body_becomes_a_generation_of_its_own_or_leaves_nothing() {
     drop(dropped);
     assert!(spool.space().used() < used);
     let body = line_of(1);
-    assert_eq!(spool.append(AppendBody::File(kept), facts(&body)).await.unwrap(), Stored::Written);
-    assert_eq!(append(&spool, &body).await.unwrap(), Stored::Repeated);
+    assert_eq!(
+        spool.append(AppendBody::File(kept), facts(&body)).await.unwrap(),
+        AppendOutcome::Written
+    );
+    assert_eq!(append(&spool, &body).await.unwrap(), AppendOutcome::Repeated);
     assert_eq!(log.files(), [rotated_name(2), live_name().to_owned()]);
     let on_disk: u64 =
         log.files().iter().map(|name| fs::metadata(log.path().join(name)).unwrap().len()).sum();
@@ -263,7 +266,7 @@ async fn a_long_body_becomes_a_generation_of_its_own_or_leaves_nothing() {
     fs::write(log.path().join(part_name("left")), "x").unwrap();
     let (spool, _) = log.start();
     assert!(!log.files().contains(&part_name("left")));
-    assert_eq!(append(&spool, &body).await.unwrap(), Stored::Repeated);
+    assert_eq!(append(&spool, &body).await.unwrap(), AppendOutcome::Repeated);
 }
 
 #[tokio::test]
@@ -286,7 +289,7 @@ async fn a_compressed_generation_holds_the_same_and_a_kill_beside_it_leaves_one(
     let (spool, _) = log.start();
     let left = log.files();
     assert!(left.contains(&compressed_name(1)) && !left.contains(&rotated_name(1)), "{left:?}");
-    assert_eq!(append(&spool, &line_of(2)).await.unwrap(), Stored::Repeated);
+    assert_eq!(append(&spool, &line_of(2)).await.unwrap(), AppendOutcome::Repeated);
 }
 
 /// Whatever step fails, and however often: a body that was answered is there, one that was refused is not, and the log
@@ -324,14 +327,14 @@ async fn with_failing_disk(before: u64, (count, error): (u64, Errno)) {
         }
     }
     let begun = Instant::now();
-    let long = line_of(5);
+    let last = line_of(5);
     loop {
         let incoming = spool.incoming().and_then(|mut file| {
-            file.write(long.as_bytes()).map_err(|error| NotStored::of(&error))?;
+            file.write(last.as_bytes()).map_err(|error| NotAppended::of(&error))?;
             Ok(file)
         });
         let Ok(file) = incoming else { continue };
-        if spool.append(AppendBody::File(file), facts(&long)).await.is_ok() {
+        if spool.append(AppendBody::File(file), facts(&last)).await.is_ok() {
             break;
         }
         assert!(begun.elapsed() < Duration::from_mins(1));

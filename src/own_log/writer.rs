@@ -2,7 +2,7 @@
 //!
 //! It takes all bodies that wait, writes each with its commit line, and makes them durable with one fsync. So a body
 //! waits for at most two syncs, and a thousand senders need no more of them than one. Then it answers, tells the
-//! readers, and rotates when the file is full. Once a second it removes and compresses old files (`segments.rs`).
+//! readers, and rotates when the file is full. Once a second it removes and compresses old files (`rotated.rs`).
 
 use std::io;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::appender::{
-    AppendBody, AppendRequest, AppendResult, Appender, BodyFacts, NotStored, Stored,
+    AppendBody, AppendOutcome, AppendRequest, AppendResult, Appender, BodyFacts, NotAppended,
 };
 use super::clock::{now, seconds};
 use super::committed::Committed;
@@ -22,8 +22,8 @@ use super::incoming::IncomingFile;
 use super::markers::{Commit, carried};
 use super::names::{live_name, rotated_name};
 use super::recovery::{LiveFile, Recovered, begin, rfc3339_of};
+use super::rotated::{IsPassed, RotatedFile, RotatedFiles};
 use super::seen_bodies::SeenBodies;
-use super::segments::{IsPassed, Segment, Segments};
 use super::space::Space;
 use crate::disk::{self, File};
 use crate::event::Fingerprint;
@@ -41,20 +41,20 @@ const GROUP: usize = 16 << 20;
 pub(super) struct OwnLogWriter {
     directory: PathBuf,
     live: LiveFile,
-    segments: Segments,
+    segments: RotatedFiles,
     seen: SeenBodies,
     /// The present group of commits.
     group: u64,
     space: Arc<Space>,
     committed: Arc<Committed>,
-    trouble: Trouble,
+    trouble: WriteTrouble,
     /// The length at which the live file is rotated.
     rotate_at: u64,
 }
 
 /// What is left of a failed write.
 #[derive(Default)]
-struct Trouble {
+struct WriteTrouble {
     /// When the next write is tried.
     again: Option<Instant>,
     /// The live file was rotated, and no other could be begun.
@@ -70,8 +70,9 @@ impl OwnLogWriter {
         is_passed: IsPassed,
     ) -> Self {
         let Recovered { directory, live, segments, seen, group } = recovered;
-        let segments = Segments::new(&directory, segments, Arc::clone(&space), is_passed, compress);
-        let trouble = Trouble::default();
+        let segments =
+            RotatedFiles::new(&directory, segments, Arc::clone(&space), is_passed, compress);
+        let trouble = WriteTrouble::default();
         Self { directory, live, segments, seen, group, space, committed, trouble, rotate_at }
     }
 
@@ -99,12 +100,12 @@ impl OwnLogWriter {
 
     /// Stores a body and those that wait behind it.
     fn take(&mut self, first: AppendRequest, requests: &Receiver<AppendRequest>) {
-        let mut group = Group::default();
+        let mut group = CommitGroup::default();
         let mut next = Some(first);
         while let Some(AppendRequest { body, facts, answer }) = next.take() {
             match body {
                 AppendBody::Memory(lines, sum) => {
-                    self.write(&mut group, &lines, &sum, &facts, answer)
+                    self.write(&mut group, &lines, &sum, &facts, answer);
                 }
                 AppendBody::File(file) => {
                     // Whoever reads this answer can be away: then the sender asks again.
@@ -124,7 +125,7 @@ impl OwnLogWriter {
     /// Writes one body into a group.
     fn write(
         &mut self,
-        group: &mut Group,
+        group: &mut CommitGroup,
         lines: &[u8],
         sum: &crc32fast::Hasher,
         facts: &BodyFacts,
@@ -135,12 +136,12 @@ impl OwnLogWriter {
             return;
         }
         if self.seen.contains(&facts.digest) {
-            return group.waiting.push((answer, Stored::Repeated));
+            return group.waiting.push((answer, AppendOutcome::Repeated));
         }
         let commit = self.commit_of(facts).line(sum);
         let length = (lines.len() + commit.len()) as u64;
         if let Err(why) = self.space.take(length) {
-            let _ = answer.send(Err(NotStored::Full(why)));
+            let _ = answer.send(Err(NotAppended::Full(why)));
             return;
         }
         group.taken += length;
@@ -153,12 +154,12 @@ impl OwnLogWriter {
         group.failure = written.err();
         self.remember(facts);
         group.digests.push(facts.digest);
-        group.waiting.push((answer, Stored::Written));
+        group.waiting.push((answer, AppendOutcome::Written));
     }
 
     /// Makes a group durable and answers.
-    fn sync(&mut self, group: Group) {
-        let Group { waiting, digests, taken, bytes: _, failure } = group;
+    fn sync(&mut self, group: CommitGroup) {
+        let CommitGroup { waiting, digests, taken, bytes: _, failure } = group;
         if digests.is_empty() {
             // All of them are durable already.
             return waiting.into_iter().for_each(|(answer, stored)| drop(answer.send(Ok(stored))));
@@ -189,7 +190,7 @@ impl OwnLogWriter {
     fn adopt(&mut self, mut file: IncomingFile, facts: &BodyFacts) -> AppendResult {
         self.is_ready()?;
         if self.seen.contains(&facts.digest) {
-            return Ok(Stored::Repeated);
+            return Ok(AppendOutcome::Repeated);
         }
         let (sequence, commit) = (self.next_sequence(), self.commit_of(facts));
         let segment = file.adopt(sequence, &commit).map_err(|error| self.failed(&error))?;
@@ -199,7 +200,7 @@ impl OwnLogWriter {
         self.segments.push(segment);
         self.committed.wake();
         disk::sync_directory(&self.directory).map_err(|error| self.failed(&error))?;
-        Ok(Stored::Written)
+        Ok(AppendOutcome::Written)
     }
 
     fn commit_of(&self, facts: &BodyFacts) -> Commit {
@@ -219,10 +220,10 @@ impl OwnLogWriter {
     }
 
     /// Whether the live file can be written to; mends it after a failure.
-    fn is_ready(&mut self) -> Result<(), NotStored> {
+    fn is_ready(&mut self) -> Result<(), NotAppended> {
         let Some(again) = self.trouble.again else { return Ok(()) };
         if Instant::now() < again {
-            return Err(NotStored::Failed("the last write to the spool failed".into()));
+            return Err(NotAppended::Failed("the last write to the spool failed".into()));
         }
         self.mend().map_err(|error| self.failed(&error))
     }
@@ -249,7 +250,7 @@ impl OwnLogWriter {
     }
 
     /// Notes a failure. Bodies are refused before they are read, until the next try.
-    fn failed(&mut self, error: &io::Error) -> NotStored {
+    fn failed(&mut self, error: &io::Error) -> NotAppended {
         let what = format!("cannot write to {}: {error}", self.directory.display());
         if self.trouble.again.is_none() {
             tracing::error!(
@@ -259,7 +260,7 @@ impl OwnLogWriter {
         }
         self.trouble.again = Some(Instant::now() + AGAIN);
         self.space.set_failure(Some(what.clone()));
-        NotStored::Failed(what)
+        NotAppended::Failed(what)
     }
 
     /// Removes, compresses and rotates what is due.
@@ -308,7 +309,7 @@ impl OwnLogWriter {
             return;
         }
         let (bytes, rotated) = (self.live.length, Instant::now());
-        self.segments.push(Segment { sequence, id: Some(id), bytes, gzip: false, rotated });
+        self.segments.push(RotatedFile { sequence, id: Some(id), bytes, gzip: false, rotated });
         self.trouble.unbegun = true;
         if let Err(error) = self.begin() {
             self.failed(&error);
@@ -333,8 +334,8 @@ impl OwnLogWriter {
 
 /// Bodies that become durable together.
 #[derive(Default)]
-struct Group {
-    waiting: Vec<(oneshot::Sender<AppendResult>, Stored)>,
+struct CommitGroup {
+    waiting: Vec<(oneshot::Sender<AppendResult>, AppendOutcome)>,
     digests: Vec<Fingerprint>,
     /// Bytes of the lines and commit lines.
     bytes: usize,

@@ -26,7 +26,7 @@ use super::body::{BodyLines, ReadBody};
 use super::memory::BodyMemory;
 use super::receiver::Receiver;
 use crate::event::nanos;
-use crate::own_log::{BodyFacts, NotStored, Stored};
+use crate::own_log::{AppendOutcome, BodyFacts, NotAppended};
 use crate::telemetry::LogLimiter;
 
 /// Seconds after which a refused sender tries again. Within one attempt, of 30 s, client-go tries up to ten times.
@@ -51,12 +51,12 @@ pub(super) struct Answers {
 }
 
 /// Why a request is not answered 200.
-enum Refusal {
+enum RequestRefusal {
     Method,
     Compressed,
     /// Longer than `spool.max_bytes`.
     TooLong(u64),
-    NotStored(NotStored),
+    NotAppended(NotAppended),
     Unreadable {
         at: u64,
         why: &'static str,
@@ -95,22 +95,22 @@ impl Answers {
         headers: &HeaderMap,
         body: &mut Incoming,
         from: IpAddr,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RequestRefusal> {
         if method != Method::POST {
-            return Err(Refusal::Method);
+            return Err(RequestRefusal::Method);
         }
         let coded = headers.get(CONTENT_ENCODING);
         if coded.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Err(Refusal::Compressed);
+            return Err(RequestRefusal::Compressed);
         }
         let length =
             headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let length: u64 = length.unwrap_or_default();
         let spool = &self.receiver.spool;
         if length > spool.space().max_bytes() {
-            return Err(Refusal::TooLong(length));
+            return Err(RequestRefusal::TooLong(length));
         }
-        let full = |why| Refusal::NotStored(NotStored::Full(why));
+        let full = |why| RequestRefusal::NotAppended(NotAppended::Full(why));
         spool.space().room(length).map_err(full)?;
         let received = nanos(SystemTime::now()).unwrap_or_default();
         let read = self.read(body).await?;
@@ -118,42 +118,42 @@ impl Answers {
         if !is_empty {
             let sender = from.to_string().into();
             let facts = BodyFacts { digest, events, bytes, sender, received };
-            let stored = spool.append(body, facts).await.map_err(Refusal::NotStored)?;
-            self.receiver.stats.stored(events, stored == Stored::Repeated);
+            let stored = spool.append(body, facts).await.map_err(RequestRefusal::NotAppended)?;
+            self.receiver.stats.stored(events, stored == AppendOutcome::Repeated);
         }
         drop(share);
         match unreadable {
             None => Ok(()),
-            Some(body) => Err(Refusal::Unreadable { at: body.at, why: body.why }),
+            Some(body) => Err(RequestRefusal::Unreadable { at: body.at, why: body.why }),
         }
     }
 
-    async fn read(&self, body: &mut Incoming) -> Result<ReadBody, Refusal> {
+    async fn read(&self, body: &mut Incoming) -> Result<ReadBody, RequestRefusal> {
         let spool = &self.receiver.spool;
         let mut lines = BodyLines::new(&self.memory, &self.receiver.key);
         let end = TokioInstant::now() + LONGEST;
         loop {
             let deadline = end.min(TokioInstant::now() + SILENT);
             match timeout_at(deadline, body.frame()).await {
-                Ok(None) => return lines.finish(spool).map_err(Refusal::NotStored),
+                Ok(None) => return lines.finish(spool).map_err(RequestRefusal::NotAppended),
                 Ok(Some(Ok(frame))) => {
                     if let Some(data) = frame.data_ref() {
-                        lines.push(data, spool).map_err(Refusal::NotStored)?;
+                        lines.push(data, spool).map_err(RequestRefusal::NotAppended)?;
                     }
                 }
-                Ok(Some(Err(_))) | Err(_) => return Err(Refusal::Gone),
+                Ok(Some(Err(_))) | Err(_) => return Err(RequestRefusal::Gone),
             }
         }
     }
 
-    fn refuse(&self, refusal: &Refusal, from: IpAddr) -> EmptyResponse {
+    fn refuse(&self, refusal: &RequestRefusal, from: IpAddr) -> EmptyResponse {
         let mut answer = Response::new(Empty::new());
         *answer.status_mut() = refusal.status();
         match refusal {
-            Refusal::Method => {
+            RequestRefusal::Method => {
                 answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             }
-            Refusal::NotStored(_) => {
+            RequestRefusal::NotAppended(_) => {
                 answer.headers_mut().insert(RETRY_AFTER, RETRY);
             }
             _ => {}
@@ -162,7 +162,7 @@ impl Answers {
         answer
     }
 
-    fn log(&self, refusal: &Refusal, from: IpAddr) {
+    fn log(&self, refusal: &RequestRefusal, from: IpAddr) {
         let status = refusal.status().as_u16();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(unsaid) = said.now(status, Instant::now()) else { return };
@@ -174,13 +174,13 @@ impl Answers {
     }
 }
 
-impl Refusal {
+impl RequestRefusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Compressed => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotAppended(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreadable { .. } => StatusCode::BAD_REQUEST,
             Self::Gone => StatusCode::REQUEST_TIMEOUT,
         }
@@ -195,7 +195,7 @@ impl Refusal {
             Self::TooLong(length) => format!(
                 "a body of {length} bytes does not fit into the spool: raise `spool.max_bytes`, or set --audit-webhook-truncate-enabled for the API server"
             ),
-            Self::NotStored(why) => format!("events are refused and sent again later: {why}"),
+            Self::NotAppended(why) => format!("events are refused and sent again later: {why}"),
             Self::Unreadable { at, why } => format!(
                 "a body is no list of events from byte {at} on: {why}; what stands before is stored"
             ),

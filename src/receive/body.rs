@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::memory::{BodyMemory, BodyShare};
 use crate::disk;
 use crate::event::{Fingerprint, Key, KeyedHasher, ListSplitter, UnreadableBody};
-use crate::own_log::{AppendBody, Appender, IncomingFile, NotStored};
+use crate::own_log::{AppendBody, Appender, IncomingFile, NotAppended};
 
 /// The most bytes of lines that one body has in memory.
 const LONG: u64 = 4 << 20;
@@ -64,7 +64,7 @@ impl BodyLines {
     ///
     /// # Errors
     /// The spool takes no more.
-    pub(super) fn push(&mut self, bytes: &Bytes, spool: &Appender) -> Result<(), NotStored> {
+    pub(super) fn push(&mut self, bytes: &Bytes, spool: &Appender) -> Result<(), NotAppended> {
         // A frame can be large; a part of it at a time keeps the lines short.
         for part in bytes.chunks(STEP) {
             self.digest.update(part);
@@ -79,7 +79,7 @@ impl BodyLines {
     ///
     /// # Errors
     /// The spool takes no more.
-    pub(super) fn finish(mut self, spool: &Appender) -> Result<ReadBody, NotStored> {
+    pub(super) fn finish(mut self, spool: &Appender) -> Result<ReadBody, NotAppended> {
         let splitter = std::mem::take(&mut self.splitter);
         let split = splitter.finish(&mut self.lines);
         self.settle(spool)?;
@@ -91,7 +91,7 @@ impl BodyLines {
             }
             Some(mut file) => {
                 let write = || file.write(&self.lines).and_then(|()| file.sync());
-                tokio::task::block_in_place(write).map_err(|error| NotStored::of(&error))?;
+                tokio::task::block_in_place(write).map_err(|error| NotAppended::of(&error))?;
                 AppendBody::File(file)
             }
         };
@@ -107,7 +107,7 @@ impl BodyLines {
     }
 
     /// Keeps the lines in memory if there is room, else in a file.
-    fn settle(&mut self, spool: &Appender) -> Result<(), NotStored> {
+    fn settle(&mut self, spool: &Appender) -> Result<(), NotAppended> {
         let fits = self.lines.len() as u64 <= self.long && self.share.grow(self.lines.capacity());
         let is_due = self.lines.len() >= STEP;
         match &self.file {
@@ -118,12 +118,12 @@ impl BodyLines {
         tokio::task::block_in_place(|| self.write(spool))
     }
 
-    fn write(&mut self, spool: &Appender) -> Result<(), NotStored> {
+    fn write(&mut self, spool: &Appender) -> Result<(), NotAppended> {
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(spool.incoming()?),
         };
-        file.write(&self.lines).map_err(|error| NotStored::of(&error))?;
+        file.write(&self.lines).map_err(|error| NotAppended::of(&error))?;
         self.lines.clear();
         self.lines.shrink_to(STEP);
         self.share.clear();

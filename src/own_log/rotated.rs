@@ -19,7 +19,7 @@ const AGAIN: Duration = Duration::from_mins(1);
 
 /// A generation to which nothing is written any more.
 #[derive(Clone, Debug)]
-pub(super) struct Segment {
+pub(super) struct RotatedFile {
     pub(super) sequence: u64,
     /// The fingerprint of the generation. `None` if its header cannot be read; it is then never removed.
     pub(super) id: Option<Fingerprint>,
@@ -29,7 +29,7 @@ pub(super) struct Segment {
     pub(super) rotated: Instant,
 }
 
-impl Segment {
+impl RotatedFile {
     /// The name of its file.
     pub(super) fn file(&self) -> String {
         if self.gzip { compressed_name(self.sequence) } else { rotated_name(self.sequence) }
@@ -40,9 +40,9 @@ impl Segment {
 pub(super) type IsPassed = Box<dyn Fn(Fingerprint) -> bool + Send>;
 
 /// The rotated generations, oldest first.
-pub(super) struct Segments {
+pub(super) struct RotatedFiles {
     directory: PathBuf,
-    all: Vec<Segment>,
+    all: Vec<RotatedFile>,
     space: Arc<Space>,
     is_passed: IsPassed,
     /// Whether generations that wait are compressed.
@@ -53,10 +53,10 @@ pub(super) struct Segments {
     again: Option<Instant>,
 }
 
-impl Segments {
+impl RotatedFiles {
     pub(super) fn new(
         directory: &Path,
-        all: Vec<Segment>,
+        all: Vec<RotatedFile>,
         space: Arc<Space>,
         is_passed: IsPassed,
         compress: bool,
@@ -65,7 +65,7 @@ impl Segments {
         Self { directory, all, space, is_passed, compress, compressing: None, again: None }
     }
 
-    pub(super) fn push(&mut self, segment: Segment) {
+    pub(super) fn push(&mut self, segment: RotatedFile) {
         self.all.push(segment);
     }
 
@@ -75,9 +75,9 @@ impl Segments {
     }
 
     /// The oldest generation that no output needs any more.
-    pub(super) fn next_passed(&self) -> Option<Segment> {
+    pub(super) fn next_passed(&self) -> Option<RotatedFile> {
         let busy = self.compressing.as_ref().map(|(sequence, _)| *sequence);
-        let passed = |segment: &&Segment| segment.id.is_some_and(|id| (self.is_passed)(id));
+        let passed = |segment: &&RotatedFile| segment.id.is_some_and(|id| (self.is_passed)(id));
         let mut idle = self.all.iter().filter(|segment| Some(segment.sequence) != busy);
         idle.find(passed).cloned()
     }
@@ -86,7 +86,7 @@ impl Segments {
     ///
     /// # Errors
     /// Those of the file system; it is then still listed.
-    pub(super) fn remove(&mut self, segment: &Segment) -> io::Result<()> {
+    pub(super) fn remove(&mut self, segment: &RotatedFile) -> io::Result<()> {
         match disk::remove_file(&self.directory.join(segment.file())) {
             // Somebody removed it by hand.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -109,7 +109,7 @@ impl Segments {
         if !self.compress || self.again.is_some_and(|again| Instant::now() < again) {
             return;
         }
-        let waits = |segment: &&Segment| !segment.gzip && segment.rotated.elapsed() >= WAITED;
+        let waits = |segment: &&RotatedFile| !segment.gzip && segment.rotated.elapsed() >= WAITED;
         let Some(next) = self.all.iter().find(waits) else { return };
         let (directory, sequence) = (self.directory.clone(), next.sequence);
         let job = thread::Builder::new()
