@@ -35,7 +35,7 @@ export CFLAGS_x86_64_unknown_linux_musl=$c_flags CFLAGS_aarch64_unknown_linux_mu
 mkdir -p "$out"
 for arch in "${architectures[@]}"; do
   # The last step optimises across crates, and does it for speed: otherwise no crate has vectorised loops.
-  cargo rustc --locked --profile dist --bin auditrail --target "$arch-unknown-linux-musl" -- -C opt-level=2 -Clink-arg=--icf=all
+  cargo rustc --locked --profile dist --bin auditrail --target "$arch-unknown-linux-musl" -- -C opt-level=2
   built=$(realpath "${CARGO_TARGET_DIR:-target}/$arch-unknown-linux-musl/dist/auditrail")
   to=$(binary "$arch")
   objcopy=$arch-linux-gnu-objcopy
