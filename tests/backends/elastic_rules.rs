@@ -255,7 +255,7 @@ fn upgrade(elastic: &Elastic, dir: &TempDir) {
         answer["index_templates"][0]["index_template"].clone()
     };
     let fresh = installed();
-    assert_eq!(fresh["version"], 2);
+    assert_eq!(fresh["version"], 3);
     let again = || {
         elastic.ask("DELETE", &format!("/_data_stream/{STREAM}"), "").unwrap();
         fs::remove_dir_all(dir.path().join("state")).unwrap();
