@@ -60,6 +60,8 @@ fn ten_kills_of_the_receiver_lose_and_double_no_event_of_a_real_api_server() {
         }
         done.store(true, Relaxed);
     });
+    // Batches that met no receiver are tried again within 16 s. The server gives them up when it ends.
+    thread::sleep(Duration::from_secs(25));
     server.end();
     let logged = server.logged().unwrap();
     assert!(logged.len() > 500, "{} events are no load", logged.len());

@@ -48,5 +48,5 @@ pub(super) fn stop(response: &Response) -> Verdict {
 
 /// Whether the answer begins with these words, as Go's `http.Error` writes them.
 fn says(response: &Response, words: &str) -> bool {
-    response.may_be("text/plain") && excerpt(&response.body).starts_with(words)
+    response.may_be("text/plain") && response.body.trim_ascii_start().starts_with(words.as_bytes())
 }
