@@ -4,7 +4,7 @@
 //! a wrong media type, too many bytes. So after a refusal nothing of the body was taken.
 
 use crate::event::RetryReason;
-use crate::output::http::{Response, excerpt};
+use crate::output::http::Response;
 use crate::output::{Verdict, stranger};
 
 const PATH: &str = "Falco does not listen at this path: write the address and the path that `open_params` of the plugin k8saudit gives, such as \
