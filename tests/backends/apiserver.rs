@@ -59,7 +59,7 @@ impl ApiServer {
             "--audit-webhook-config-file=webhook.yaml",
             "--audit-webhook-batch-max-wait=1s",
             "--audit-webhook-batch-throttle-qps=100",
-            "--audit-webhook-initial-backoff=2s",
+            "--audit-webhook-initial-backoff=4s",
         ];
         Self::serve(dir, 1000, &flags)
     }
@@ -148,6 +148,17 @@ impl ApiServer {
     /// Kills the server, so that its log grows no more. The log remains.
     pub(crate) fn stop(&mut self) {
         self.server.kill();
+    }
+
+    /// How many events the server says that it could not send to its webhook.
+    pub(crate) fn lost(&self) -> usize {
+        let log = fs::read_to_string(self.dir.path().join("kube-apiserver.log")).unwrap();
+        let mut lost = 0;
+        for line in log.lines().filter(|line| line.contains("Error in audit plugin")) {
+            let count = line.split("affecting ").nth(1).and_then(|rest| rest.split(' ').next());
+            lost += count.and_then(|count| count.parse::<usize>().ok()).unwrap();
+        }
+        lost
     }
 
     /// Ends the server with SIGTERM: it first sends what it still has to its webhook.
