@@ -101,10 +101,7 @@ mod tests {
             reason: "backup_gone".into(),
         };
         let facts = GapFacts {
-            node: "cp-1",
-            cluster: None,
-            input: "api",
-            output: "loki",
+            names: RecordNames { node: "cp-1", cluster: None, input: "api", output: "loki" },
             file: "audit-2026-11-21.log",
             bytes: 100 + number,
             at_least,

@@ -50,21 +50,11 @@ pub(crate) fn documents(data: &[u8]) {
 
 /// Texts for people are short and contain no control characters that could move a terminal's cursor.
 fn told(verdict: &Verdict) {
-    match verdict {
-        Verdict::Delivered => {}
-        Verdict::Retry { answer, .. }
-        | Verdict::Doubt { answer, .. }
-        | Verdict::Split { answer, .. }
-        | Verdict::TooLarge { answer, .. }
-        | Verdict::UseFallbackForm { answer }
-        | Verdict::Refuse { answer }
-        | Verdict::OutOfRange { answer }
-        | Verdict::Taken { answer }
-        | Verdict::Wait { answer, .. } => shown(answer),
-        Verdict::Stop { answer, hint } | Verdict::Stranger { answer, hint } => {
-            shown(answer);
-            shown(hint);
-        }
+    if let Some(answer) = verdict.answer() {
+        shown(answer);
+    }
+    if let Verdict::Stop { hint, .. } | Verdict::Stranger { hint, .. } = verdict {
+        shown(hint);
     }
 }
 

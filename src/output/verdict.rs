@@ -59,6 +59,26 @@ pub(crate) enum Verdict {
     Stranger { answer: String, hint: String },
 }
 
+impl Verdict {
+    /// The answer in words for people; `None` if there is nothing to say about it.
+    pub(crate) fn answer(&self) -> Option<&str> {
+        match self {
+            Self::Delivered => None,
+            Self::Retry { answer, .. }
+            | Self::Doubt { answer, .. }
+            | Self::Split { answer, .. }
+            | Self::TooLarge { answer, .. }
+            | Self::UseFallbackForm { answer }
+            | Self::Refuse { answer }
+            | Self::OutOfRange { answer }
+            | Self::Taken { answer }
+            | Self::Wait { answer, .. }
+            | Self::Stop { answer, .. }
+            | Self::Stranger { answer, .. } => Some(answer),
+        }
+    }
+}
+
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {

@@ -107,13 +107,8 @@ impl GapJournal {
 
     /// The facts about a gap in this file, as far as they are the same for each.
     fn facts<'a>(&'a self, file: &'a str) -> GapFacts<'a> {
-        let reporter = &self.context.reporter;
-        let identity = reporter.identity();
         GapFacts {
-            node: &identity.node,
-            cluster: identity.cluster.as_deref(),
-            input: &reporter.stats.input,
-            output: &reporter.stats.output,
+            names: self.context.reporter.names(),
             file,
             bytes: 0,
             at_least: false,
@@ -290,10 +285,7 @@ mod tests {
     fn a_gap_says_which_time_it_spans_even_where_nobody_knows_its_bytes() {
         let text = |bytes, at_least, from, to| {
             let facts = GapFacts {
-                node: "n",
-                cluster: None,
-                input: "api",
-                output: "loki",
+                names: RecordNames { node: "n", cluster: None, input: "api", output: "loki" },
                 file: "audit.log",
                 bytes,
                 at_least,

@@ -44,15 +44,8 @@ impl Heartbeats {
     }
 
     fn names(&self) -> HeartbeatNames<'_> {
-        let reporter = &self.context.reporter;
-        let identity = reporter.identity();
-        HeartbeatNames {
-            node: &identity.node,
-            cluster: identity.cluster.as_deref(),
-            input: &reporter.stats.input,
-            output: &reporter.stats.output,
-            interval_seconds: self.settings.every.as_secs(),
-        }
+        let names = self.context.reporter.names();
+        HeartbeatNames { names, interval_seconds: self.settings.every.as_secs() }
     }
 
     /// Call it about once a second, from the loop of the pipeline: if that hangs, there are no heartbeats.
@@ -119,24 +112,16 @@ async fn send(context: Arc<DeliveryContext>, record: HeartbeatRecord) {
         Answer::Each(verdicts) => verdicts.into_iter().next(),
     };
     let reporter = &context.reporter;
-    match verdict {
+    match &verdict {
         Some(Verdict::Delivered) => reporter.heartbeat(HeartbeatResult::Delivered, ""),
         Some(Verdict::Taken { .. }) => {
             let why = "another document has its id: another machine writes with the same cluster, node and input, or the clock was set back";
             reporter.heartbeat(HeartbeatResult::Failed, why);
         }
-        Some(
-            Verdict::Retry { answer, .. }
-            | Verdict::Doubt { answer, .. }
-            | Verdict::Split { answer, .. }
-            | Verdict::TooLarge { answer, .. }
-            | Verdict::UseFallbackForm { answer }
-            | Verdict::Refuse { answer }
-            | Verdict::OutOfRange { answer }
-            | Verdict::Wait { answer, .. }
-            | Verdict::Stop { answer, .. }
-            | Verdict::Stranger { answer, .. },
-        ) => reporter.heartbeat(HeartbeatResult::Failed, &answer),
-        None => reporter.heartbeat(HeartbeatResult::Failed, "an answer without a verdict"),
+        other => {
+            let answer = other.as_ref().and_then(Verdict::answer);
+            let why = answer.unwrap_or("an answer without a verdict");
+            reporter.heartbeat(HeartbeatResult::Failed, why);
+        }
     }
 }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::counts::{Counts, EventCount};
 use crate::dead_letters::Count as LettersCount;
-use crate::event::{Batch, Fingerprint, GapFacts, GapReason, Nanos, Progress, RetryReason};
+use crate::event::{
+    Batch, Fingerprint, GapFacts, GapReason, Nanos, Progress, RecordNames, RetryReason,
+};
 use crate::output::EventRef;
 use crate::telemetry::{
     DeliveredUpTo, EventResult, GapSeen, HeartbeatResult, Identity, LogLimiter, LookupResult,
@@ -159,8 +161,11 @@ impl Reporter {
         }
     }
 
-    pub(super) fn identity(&self) -> &Identity {
-        self.telemetry.identity()
+    /// The names of the log and the output, for records of the agent's own.
+    pub(super) fn names(&self) -> RecordNames<'_> {
+        let Identity { node, cluster, .. } = self.telemetry.identity();
+        let (input, output) = (&self.stats.input, &self.stats.output);
+        RecordNames { node, cluster: cluster.as_deref(), input, output }
     }
 
     /// `why`: the reason if the heartbeat is not stored.

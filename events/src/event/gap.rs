@@ -9,8 +9,9 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::own_record::{RecordNames, own_batch, own_line, to_microsecond};
 use super::time::time_text;
-use super::{Batch, Event, Fingerprint, Nanos, Progress, RecordKind, Span, TransformStats, pieces};
+use super::{Batch, Fingerprint, Nanos, Progress, RecordKind};
 
 /// A gap as the checkpoint stores it, from before it is sent until the cursor has passed it. After a crash the agent
 /// sends the same bytes again, so that the duplicate can be recognised.
@@ -58,15 +59,9 @@ pub enum Extent {
 /// What is reported about a gap beside its place.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct GapFacts<'a> {
-    /// The node's name.
-    pub node: &'a str,
-    /// The cluster's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<&'a str>,
-    /// The input's name.
-    pub input: &'a str,
-    /// The output's name.
-    pub output: &'a str,
+    /// Whose gap it is.
+    #[serde(flatten)]
+    pub names: RecordNames<'a>,
     /// The name of the file that is lost or damaged.
     pub file: &'a str,
     /// How many bytes are lost: compressed ones for a damaged gzip member. With `at_least`, 0 means that nobody knows.
@@ -85,18 +80,8 @@ pub struct GapFacts<'a> {
     pub to: Option<Nanos>,
 }
 
-/// The event's line. `auditID`, `stage` and the time stamps have the names that every output looks for.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line<'a> {
-    kind: &'static str,
-    api_version: &'static str,
-    #[serde(rename = "auditID")]
-    audit_id: Fingerprint,
-    stage: &'static str,
-    request_received_timestamp: &'a str,
-    stage_timestamp: &'a str,
-    message: &'a str,
+struct GapMember<'a> {
     gap: Inside<'a>,
 }
 
@@ -128,72 +113,35 @@ impl GapRecord {
         message: &str,
         now: Nanos,
     ) -> serde_json::Result<Self> {
-        // To the microsecond, as the API server writes time stamps.
-        let now = now - now.rem_euclid(1000);
+        let now = to_microsecond(now);
+        let RecordNames { input, output, .. } = facts.names;
         let hash = Sha256::new()
             .chain_update(b"auditrail gap\0")
             .chain_update(place.generation.0)
             .chain_update(place.altered.to_be_bytes())
             .chain_update(place.offset.to_be_bytes())
             .chain_update(now.to_be_bytes())
-            .chain_update(
-                [place.reason.as_bytes(), facts.input.as_bytes(), facts.output.as_bytes()].join(&0),
-            );
+            .chain_update([place.reason.as_bytes(), input.as_bytes(), output.as_bytes()].join(&0));
         let id = Fingerprint::cut(&hash.finalize());
-        let stamp = &time_text(now);
-        let bytes = (!facts.at_least).then_some(facts.bytes);
-        let line = Line {
-            kind: "Gap",
-            api_version: "auditrail/v1",
-            audit_id: id,
-            stage: "Gap",
-            request_received_timestamp: stamp,
-            stage_timestamp: stamp,
-            message,
-            gap: Inside {
-                reason: &place.reason,
-                facts,
-                generation: place.generation,
-                offset: place.offset,
-                bytes,
-                bytes_at_least: facts.at_least.then_some(facts.bytes),
-                from: facts.from.map(time_text),
-                to: facts.to.map(time_text),
-            },
+        let gap = Inside {
+            reason: &place.reason,
+            facts,
+            generation: place.generation,
+            offset: place.offset,
+            bytes: (!facts.at_least).then_some(facts.bytes),
+            bytes_at_least: facts.at_least.then_some(facts.bytes),
+            from: facts.from.map(time_text),
+            to: facts.to.map(time_text),
         };
-        Ok(Self { id, line: serde_json::to_string(&line)?, place, delivered: false })
+        let line = own_line("Gap", id, now, message, GapMember { gap })?;
+        Ok(Self { id, line, place, delivered: false })
     }
 
     /// A batch with one event for each gap.
     pub fn batch<'a>(gaps: impl IntoIterator<Item = &'a Self>) -> Batch {
-        let mut batch = Batch {
-            // Unused: each gap has a fingerprint of its own.
-            generation: Fingerprint([0; 16]),
-            start: 0,
-            end: 0,
-            bytes: Vec::new(),
-            events: Vec::new(),
-            passed: TransformStats::default(),
-            earlier: Vec::new(),
-        };
-        for gap in gaps {
-            let at = batch.bytes.len();
-            batch.bytes.extend_from_slice(gap.line.as_bytes());
-            let line = Span::new(at, batch.bytes.len());
-            batch.bytes.push(b'\n');
-            pieces(gap.line.as_bytes(), true, |piece| {
-                batch.events.push(Event {
-                    offset: gap.place.offset,
-                    whole: RecordKind::Gap,
-                    form: piece.form,
-                    line,
-                    time: piece.time.unwrap_or_default(),
-                    fields: piece.fields,
-                    depth: piece.depth,
-                });
-            });
-        }
-        batch
+        let records = gaps.into_iter().map(|gap| (&*gap.line, gap.place.offset));
+        // The generation is not used: each gap has a fingerprint of its own.
+        own_batch(Fingerprint([0; 16]), RecordKind::Gap, records)
     }
 }
 
@@ -232,10 +180,7 @@ mod tests {
     use super::*;
 
     const FACTS: GapFacts<'static> = GapFacts {
-        node: "cp-1",
-        cluster: Some("prod"),
-        input: "api",
-        output: "loki",
+        names: RecordNames { node: "cp-1", cluster: Some("prod"), input: "api", output: "loki" },
         file: "audit.log",
         bytes: 7,
         at_least: false,

@@ -9,7 +9,9 @@
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Batch, Event, Fingerprint, Nanos, RecordKind, Span, TransformStats, pieces};
+use super::own_record::{RecordNames, own_batch, own_line, to_microsecond};
+use super::time::time_text;
+use super::{Batch, Fingerprint, Nanos, RecordKind};
 
 /// A heartbeat that is ready to be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,15 +23,9 @@ pub struct HeartbeatRecord {
 /// Names whose heartbeats they are, and how long a slot is.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct HeartbeatNames<'a> {
-    /// The node's name.
-    pub node: &'a str,
-    /// The cluster's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<&'a str>,
-    /// The input's name.
-    pub input: &'a str,
-    /// The output's name.
-    pub output: &'a str,
+    /// Whose heartbeats they are.
+    #[serde(flatten)]
+    pub names: RecordNames<'a>,
     /// Length of a slot, in seconds.
     pub interval_seconds: u64,
 }
@@ -82,18 +78,8 @@ pub struct HeartbeatFacts<'a> {
     pub dead_letters: u64,
 }
 
-/// The record's line. `auditID`, `stage` and the time stamps have the names that every output looks for.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HeartbeatLine<'a> {
-    kind: &'static str,
-    api_version: &'static str,
-    #[serde(rename = "auditID")]
-    audit_id: Fingerprint,
-    stage: &'static str,
-    request_received_timestamp: &'a str,
-    stage_timestamp: &'a str,
-    message: &'a str,
+struct HeartbeatMember<'a> {
     heartbeat: HeartbeatMembers<'a>,
 }
 
@@ -119,7 +105,8 @@ impl HeartbeatNames<'_> {
     /// A hash of what names the log and the output; each name is preceded by its length.
     fn hash(&self) -> Sha256 {
         let mut hash = Sha256::new().chain_update(b"auditrail heartbeat\0");
-        for name in [self.cluster, Some(self.node), Some(self.input), Some(self.output)] {
+        let RecordNames { node, cluster, input, output } = self.names;
+        for name in [cluster, Some(node), Some(input), Some(output)] {
             hash.update([u8::from(name.is_some())]);
             hash.update((name.unwrap_or_default().len() as u64).to_be_bytes());
             hash.update(name.unwrap_or_default());
@@ -139,54 +126,19 @@ impl HeartbeatRecord {
         slot: Nanos,
         now: Nanos,
     ) -> serde_json::Result<Self> {
-        // To the microsecond, as the API server writes time stamps.
-        let now = now - now.rem_euclid(1000);
+        let now = to_microsecond(now);
         let id = Fingerprint::cut(&names.hash().chain_update(slot.to_be_bytes()).finalize());
-        let stamp = &time_text(now);
-        let message =
-            format!("auditrail works on {}; trail {}: {}", names.node, facts.state, facts.why);
-        let line = HeartbeatLine {
-            kind: "Heartbeat",
-            api_version: "auditrail/v1",
-            audit_id: id,
-            stage: "Heartbeat",
-            request_received_timestamp: stamp,
-            stage_timestamp: stamp,
-            message: &message,
-            heartbeat: HeartbeatMembers { names, facts },
-        };
-        Ok(Self { id, line: serde_json::to_string(&line)? })
+        let node = names.names.node;
+        let message = format!("auditrail works on {node}; trail {}: {}", facts.state, facts.why);
+        let heartbeat = HeartbeatMembers { names, facts };
+        let line = own_line("Heartbeat", id, now, &message, HeartbeatMember { heartbeat })?;
+        Ok(Self { id, line })
     }
 
     /// A batch with this record only.
     pub fn batch(&self) -> Batch {
-        let mut batch = Batch {
-            generation: self.id,
-            start: 0,
-            end: 0,
-            bytes: self.line.as_bytes().to_vec(),
-            events: Vec::new(),
-            passed: TransformStats::default(),
-            earlier: Vec::new(),
-        };
-        pieces(self.line.as_bytes(), true, |piece| {
-            batch.events.push(Event {
-                offset: 0,
-                whole: RecordKind::Heartbeat,
-                form: piece.form,
-                line: Span::new(0, self.line.len()),
-                time: piece.time.unwrap_or_default(),
-                fields: piece.fields,
-                depth: piece.depth,
-            });
-        });
-        batch
+        own_batch(self.id, RecordKind::Heartbeat, [(&*self.line, 0)])
     }
-}
-
-fn time_text(time: Nanos) -> String {
-    let stamp = jiff::Timestamp::from_nanosecond(time.into()).unwrap_or_default();
-    format!("{stamp:.6}")
 }
 
 #[cfg(test)]
@@ -197,10 +149,7 @@ mod tests {
 
     const SECOND: Nanos = 1_000_000_000;
     const NAMES: HeartbeatNames<'static> = HeartbeatNames {
-        node: "cp-1",
-        cluster: Some("prod"),
-        input: "api",
-        output: "loki",
+        names: RecordNames { node: "cp-1", cluster: Some("prod"), input: "api", output: "loki" },
         interval_seconds: 300,
     };
 
@@ -261,7 +210,8 @@ mod tests {
         fn every_moment_is_in_one_slot_and_slots_follow_each_other(
             now in 0_i64..4_000_000_000 * SECOND, seconds in 1_u64..100_000, node in "[a-z]{0,9}"
         ) {
-            let names = HeartbeatNames { node: &node, interval_seconds: seconds, ..NAMES };
+            let of = RecordNames { node: &node, ..NAMES.names };
+            let names = HeartbeatNames { names: of, interval_seconds: seconds };
             let (slot, length) = (names.slot(now), seconds.cast_signed() * SECOND);
             prop_assert!((slot..slot + length).contains(&now));
             prop_assert_eq!((names.slot(slot), names.slot(slot + length - 1)), (slot, slot));

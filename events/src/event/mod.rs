@@ -12,7 +12,7 @@
 //!   idempotent writes), `cursor.rs` (progress and watermark), `marks.rs`, `key.rs` and `seen_generations.rs`.
 //! - `list_splitter.rs` splits the body of a webhook request into the lines that the log would hold.
 //! - `gap.rs` makes the event that reports lost events, `heartbeat.rs` the record that says that the agent works, and
-//!   `reason.rs` says why events are lost or sent again.
+//!   `own_record.rs` what the two have in common; `reason.rs` says why events are lost or sent again.
 
 use std::borrow::Cow;
 
@@ -33,6 +33,7 @@ mod key;
 mod legacy;
 mod list_splitter;
 mod marks;
+mod own_record;
 mod position;
 mod probe;
 mod reason;
@@ -52,6 +53,7 @@ pub use identity::{IdScheme, Ids, LogName};
 pub use key::{Key, KeyedHasher};
 pub use list_splitter::{ListSplitter, SplitBody, UnreadableBody};
 pub use marks::{Earlier, Mark, Marks};
+pub use own_record::RecordNames;
 pub use position::{Fingerprint, Position, RecordKind};
 pub use reason::{GapReason, Label, RetryReason, labels};
 pub use seen_generations::{LastSeen, Readable, SeenGenerations, Sightings};

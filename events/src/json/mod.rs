@@ -3,12 +3,14 @@
 //!
 //! `walk.rs` walks through objects and arrays, `block.rs` skips over them 64 bytes at a time, `unescape.rs` undoes
 //! escapes and `escape.rs` writes them. `tokens.rs` and `grammar.rs` check JSON that arrives in pieces, strictly;
-//! `quoted.rs` tells what is inside strings. `strict.rs` says whether a text is JSON for a strict parser. No file here parses JSON into a tree, so no body can do harm. Only answers
-//! and state files are read with `serde_json`.
+//! `quoted.rs` tells what is inside strings, and `strict.rs` uses them on a whole text. `processor.rs` knows the vector
+//! instructions. No file here parses JSON into a tree, so no body can do harm. Only answers and state files are read with
+//! `serde_json`.
 
 mod block;
 mod escape;
 mod grammar;
+mod processor;
 mod quoted;
 mod strict;
 mod tokens;
@@ -18,6 +20,9 @@ mod walk;
 #[cfg(test)]
 pub(crate) use grammar::DEEPEST;
 pub(crate) use grammar::{Grammar, GrammarFault, next, same_container, state, state_of};
+pub(crate) use processor::LEVEL;
+#[cfg(test)]
+pub(crate) use processor::levels;
 pub(crate) use tokens::{BLOCK, BlockTokens, ByteKinds, TokenWalk, byte_kinds};
 
 pub use escape::{escape, escape_go, escape_like_server, escaped};

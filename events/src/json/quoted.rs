@@ -43,6 +43,11 @@ impl QuoteWalk {
         found
     }
 
+    /// Whether the bytes so far end inside a string.
+    pub(super) fn is_in_string(&self) -> bool {
+        self.string != 0
+    }
+
     #[inline]
     fn escaped(&mut self, backslashes: u64) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;

@@ -4,158 +4,88 @@
 //! Strings may hold any bytes, also invalid UTF-8, control characters and unknown escapes. So this agrees with the
 //! parser of Falco's plugin (fastjson), apart from words such as `NaN`, which fastjson takes and JSON does not know.
 
-/// The deepest nesting that [`is_strict`] can be asked for.
-const MOST: usize = 512;
+use super::grammar::{Grammar, next, same_container, state};
+use super::tokens::{BLOCK, ByteKinds, TokenWalk, byte_kinds};
+
+/// Blocks whose bytes are classified at once.
+const BLOCKS: usize = 64;
 
 /// Whether `text` is one JSON value, perhaps with blanks around it, in which objects and arrays are nested no deeper
-/// than `deepest` (at most 512).
+/// than `deepest` (at most 100,000).
 pub fn is_strict(text: &[u8], deepest: usize) -> bool {
-    let mut walk = StrictWalk { text, at: 0, objects: [false; MOST], depth: 0 };
-    walk.value(deepest.min(MOST)).is_some()
+    let mut walk = StrictWalk::new(deepest);
+    let mut kinds = [ByteKinds::default(); BLOCKS];
+    for part in text.chunks(BLOCK * BLOCKS) {
+        byte_kinds(part, &mut kinds);
+        for (block, kinds) in part.chunks(BLOCK).zip(&kinds) {
+            if !walk.takes(block, kinds) {
+                return false;
+            }
+        }
+    }
+    walk.is_complete()
 }
 
-struct StrictWalk<'a> {
-    text: &'a [u8],
-    at: usize,
-    /// For each open container, whether it is an object.
-    objects: [bool; MOST],
-    depth: usize,
+/// The grammar knows a text that is one object or array. So the value is taken for the only element of an array.
+struct StrictWalk {
+    tokens: TokenWalk,
+    grammar: Grammar,
+    deepest: usize,
 }
 
-impl StrictWalk<'_> {
-    fn value(&mut self, deepest: usize) -> Option<()> {
-        loop {
-            // A value begins here.
-            let opened = match self.next()? {
-                first @ (b'{' | b'[') => {
-                    if self.depth == deepest {
-                        return None;
-                    }
-                    self.objects[self.depth] = first == b'{';
-                    self.depth += 1;
-                    true
-                }
-                b'"' => {
-                    self.string()?;
-                    false
-                }
-                first => {
-                    self.scalar(first)?;
-                    false
-                }
-            };
-            if opened {
-                let object = self.objects[self.depth - 1];
-                if self.peek()? == if object { b'}' } else { b']' } {
-                    self.at += 1;
-                    self.depth -= 1;
-                } else {
-                    if object {
-                        self.key()?;
-                    }
-                    continue;
-                }
-            }
-            // A value has ended.
-            loop {
-                if self.depth == 0 {
-                    return self.peek().is_none().then_some(());
-                }
-                let object = self.objects[self.depth - 1];
-                match self.next()? {
-                    b',' => {
-                        if object {
-                            self.key()?;
-                        }
-                        break;
-                    }
-                    b'}' if object => self.depth -= 1,
-                    b']' if !object => self.depth -= 1,
-                    _ => return None,
-                }
+/// How deep the value itself stands.
+const OUTSIDE: usize = 1;
+
+impl StrictWalk {
+    fn new(deepest: usize) -> Self {
+        let mut grammar = Grammar::default();
+        // Only the first level: it is never too deep.
+        let _ = grammar.open(false);
+        grammar.set_row(state::VALUE);
+        Self { tokens: TokenWalk::default(), grammar, deepest }
+    }
+
+    fn takes(&mut self, block: &[u8], kinds: &ByteKinds) -> bool {
+        let (found, _) = self.tokens.structure(block.len(), kinds);
+        let mut tokens = found.tokens;
+        while tokens != 0 {
+            let bit = tokens.trailing_zeros() as usize;
+            tokens &= tokens - 1;
+            let Some(&byte) = block.get(bit) else { return false };
+            if !self.takes_token(byte, found.paired >> bit & 1 == 1) {
+                return false;
             }
         }
+        true
     }
 
-    /// The next byte that is no blank; moves on to it.
-    fn peek(&mut self) -> Option<u8> {
-        loop {
-            let byte = *self.text.get(self.at)?;
-            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-                return Some(byte);
+    fn takes_token(&mut self, byte: u8, paired: bool) -> bool {
+        let (row, depth) = (self.grammar.row(), self.grammar.depth());
+        if depth == OUTSIDE && matches!(byte, b',' | b']') {
+            return false;
+        }
+        match next(row, byte, paired) {
+            to if to < state::STATES => {
+                self.grammar.set_row(same_container(row, to));
+                true
             }
-            self.at += 1;
-        }
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    /// A key and the colon behind it.
-    fn key(&mut self) -> Option<()> {
-        if self.next()? != b'"' {
-            return None;
-        }
-        self.string()?;
-        (self.next()? == b':').then_some(())
-    }
-
-    /// The rest of a string, whose first quote was read.
-    fn string(&mut self) -> Option<()> {
-        loop {
-            self.at += memchr::memchr2(b'"', b'\\', self.text.get(self.at..)?)?;
-            if self.text[self.at] == b'"' {
-                self.at += 1;
-                return Some(());
+            to @ (state::OPEN_OBJECT | state::OPEN_ARRAY) => {
+                depth - OUTSIDE < self.deepest
+                    && self.grammar.open(to == state::OPEN_OBJECT).is_ok()
             }
-            self.at += 2;
+            state::CLOSE_OBJECT | state::CLOSE_ARRAY => {
+                self.grammar.close();
+                true
+            }
+            _ => false,
         }
     }
 
-    fn scalar(&mut self, first: u8) -> Option<()> {
-        let rest = &self.text[self.at..];
-        let word = |word: &[u8]| rest.starts_with(word).then_some(word.len());
-        self.at += match first {
-            b't' => word(b"rue")?,
-            b'f' => word(b"alse")?,
-            b'n' => word(b"ull")?,
-            b'-' | b'0'..=b'9' => number(first, rest)?,
-            _ => return None,
-        };
-        Some(())
+    fn is_complete(&self) -> bool {
+        // A blank ends a number.
+        let row = next(self.grammar.row(), b' ', false);
+        self.grammar.depth() == OUTSIDE && !self.tokens.is_in_string() && row == state::AFTER
     }
-}
-
-/// The length of a number behind its first byte.
-fn number(first: u8, rest: &[u8]) -> Option<usize> {
-    let digits = |from: usize| rest[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (mut at, mut leading) = (0, first);
-    if first == b'-' {
-        leading = *rest.first().filter(|byte| byte.is_ascii_digit())?;
-        at = 1;
-    }
-    if leading != b'0' {
-        at += digits(at);
-    }
-    if rest.get(at) == Some(&b'.') {
-        let more = digits(at + 1);
-        if more == 0 {
-            return None;
-        }
-        at += 1 + more;
-    }
-    if matches!(rest.get(at), Some(b'e' | b'E')) {
-        at += 1 + usize::from(matches!(rest.get(at + 1), Some(b'+' | b'-')));
-        let more = digits(at);
-        if more == 0 {
-            return None;
-        }
-        at += more;
-    }
-    Some(at)
 }
 
 #[cfg(test)]

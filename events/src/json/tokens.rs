@@ -5,18 +5,14 @@
 //! directly are one token. The bytes of a string are checked here: control characters and unknown escapes are no JSON.
 //! Broken UTF-8 and lone surrogates are accepted, as the API server's audit log may hold them.
 
-use std::sync::LazyLock;
-
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, dispatch, u8x64};
 
+use super::processor::LEVEL;
 use super::quoted::{QuoteWalk, Quoted};
 
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = 64;
-
-/// The vector instructions of this processor, detected once.
-static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
 
 /// One bit for each byte of a block: the kinds of bytes that can be told without what stands before them.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -101,24 +97,8 @@ impl TokenWalk {
     /// Reads the next block. Only the last block of a piece is shorter than [`BLOCK`]; it is not empty.
     #[inline]
     pub(crate) fn step(&mut self, block: &[u8], kinds: &ByteKinds) -> BlockTokens {
-        let length = block.len();
-        let mine = u64::MAX >> (BLOCK - length);
-        let Quoted { quotes, string, escaped } =
-            self.quoted.step_short(kinds.quotes, kinds.backslashes, length);
-        let outside = !(string | quotes) & mine;
-        let blanks = kinds.blanks & outside;
-        let scalar = outside & !(blanks | kinds.separators | kinds.brackets);
-        let ends = blanks & (scalar << 1 | self.scalar);
-        self.scalar = scalar >> (length - 1);
-        let opening = quotes & string;
-        let paired = kinds.separators & outside & opening >> 1;
-        let mut found = BlockTokens {
-            tokens: (opening & !(paired << 1)) | (outside & !blanks) | ends,
-            paired,
-            quotes,
-            blanks,
-            bad: None,
-        };
+        let mine = u64::MAX >> (BLOCK - block.len());
+        let (mut found, Quoted { string, escaped, .. }) = self.structure(block.len(), kinds);
         let mut bad = kinds.controls & string;
         if escaped & mine | self.digits != 0 {
             bad |= self.bad_escapes(block, escaped & string & mine);
@@ -131,6 +111,28 @@ impl TokenWalk {
             found.quotes &= before;
         }
         found
+    }
+
+    /// The same for a block of this length, whatever bytes its strings hold.
+    #[inline]
+    pub(super) fn structure(&mut self, length: usize, kinds: &ByteKinds) -> (BlockTokens, Quoted) {
+        let mine = u64::MAX >> (BLOCK - length);
+        let quoted = self.quoted.step_short(kinds.quotes, kinds.backslashes, length);
+        let Quoted { quotes, string, .. } = quoted;
+        let outside = !(string | quotes) & mine;
+        let blanks = kinds.blanks & outside;
+        let scalar = outside & !(blanks | kinds.separators | kinds.brackets);
+        let ends = blanks & (scalar << 1 | self.scalar);
+        self.scalar = scalar >> (length - 1);
+        let opening = quotes & string;
+        let paired = kinds.separators & outside & opening >> 1;
+        let tokens = (opening & !(paired << 1)) | (outside & !blanks) | ends;
+        (BlockTokens { tokens, paired, quotes, blanks, bad: None }, quoted)
+    }
+
+    /// Whether the bytes so far end inside a string.
+    pub(super) fn is_in_string(&self) -> bool {
+        self.quoted.is_in_string()
     }
 
     /// The escaped bytes that no escape has, and those after `\u` that are no hexadecimal digits.
@@ -165,16 +167,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// The vector instruction sets that this processor has.
-    fn levels() -> Vec<Level> {
-        let best = Level::new();
-        #[cfg(target_arch = "x86_64")]
-        let older = [best.as_sse2().map(Level::Sse2), best.as_sse4_2().map(Level::Sse4_2)];
-        #[cfg(not(target_arch = "x86_64"))]
-        let older = [None];
-        older.into_iter().flatten().chain([best]).collect()
-    }
+    use crate::json::levels;
 
     /// Reference implementation, byte by byte.
     fn slowly(block: &[u8]) -> ByteKinds {

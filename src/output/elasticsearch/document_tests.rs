@@ -7,7 +7,7 @@ use super::*;
 use crate::config::Compression;
 use crate::event::{
     Batch, Extent, Fingerprint, GapFacts, GapPlace, GapRecord, HeartbeatFacts, HeartbeatNames,
-    HeartbeatRecord,
+    HeartbeatRecord, RecordNames,
 };
 
 /// The time at which the documents are sent.
@@ -261,10 +261,7 @@ fn a_gap_is_told_from_events_in_each_layout_and_form() {
         reason: "backup_gone".to_owned(),
     };
     let facts = GapFacts {
-        node: "cp-1",
-        cluster: Some("prod"),
-        input: "api",
-        output: "es",
+        names: RecordNames { node: "cp-1", cluster: Some("prod"), input: "api", output: "es" },
         file: "audit.log",
         bytes: 7,
         at_least: true,
@@ -315,7 +312,8 @@ fn a_gap_is_told_from_events_in_each_layout_and_form() {
 #[test]
 fn a_heartbeat_is_a_document_of_its_own_kind_in_each_layout() {
     let (node, cluster, input, output) = ("cp-1", Some("prod"), "api", "es");
-    let names = HeartbeatNames { node, cluster, input, output, interval_seconds: 300 };
+    let names = RecordNames { node, cluster, input, output };
+    let names = HeartbeatNames { names, interval_seconds: 300 };
     let facts = HeartbeatFacts { state: "behind", why: "late", ..HeartbeatFacts::default() };
     let batch = HeartbeatRecord::new(names, facts, 0, 1_000).unwrap().batch();
     for layout in [Layout::Elastic, Layout::Flat] {

@@ -8,16 +8,13 @@
 //! vector instructions that the processor has.
 
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, dispatch, u8x16, u8x64};
 
 use super::patterns::{DEPTH, GROUPS};
 use super::stretches::{BLOCK, RUN, WORD, WordStretch};
-
-/// The vector instructions of this processor, detected once.
-static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
+use crate::json::LEVEL;
 
 /// Bytes that one step reads: the block, and the bytes after it that a pattern beginning in the block needs.
 const READ: usize = BLOCK + DEPTH - 1;
@@ -245,6 +242,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::json::levels;
 
     /// A reference implementation that looks at one byte after the other.
     fn slowly(text: &[u8], shortest: usize, is: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
@@ -258,16 +256,6 @@ mod tests {
             at += length + 1;
         }
         all
-    }
-
-    /// The vector instruction sets that this processor has.
-    fn levels() -> Vec<Level> {
-        let best = Level::new();
-        #[cfg(target_arch = "x86_64")]
-        let older = [best.as_sse2().map(Level::Sse2), best.as_sse4_2().map(Level::Sse4_2)];
-        #[cfg(not(target_arch = "x86_64"))]
-        let older = [None];
-        older.into_iter().flatten().chain([best]).collect()
     }
 
     fn is_word(byte: u8) -> bool {
