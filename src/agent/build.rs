@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use anyhow::Context as _;
 
@@ -13,7 +13,7 @@ use super::wiring::{EarlierState, Shared, Wiring};
 use crate::checkpoint::{Ledger, Loaded, Pair, State, Store};
 use crate::config::{self, Config, InputKind, SPOOLS};
 use crate::disk::{self, above};
-use crate::event::{Key, SeenGenerations, nanos};
+use crate::event::{Key, SeenGenerations};
 use crate::input::{Input, Large, Reader};
 use crate::own_log::OwnLog;
 use crate::pipeline::Pipeline;
@@ -212,8 +212,7 @@ fn tell_left_spools(config: &Config) {
 fn open_own_log(input: &config::FollowedLog) -> anyhow::Result<Option<OwnLog>> {
     let Some(spool) = &input.spool else { return Ok(None) };
     let directory = above(&input.path);
-    let now = nanos(SystemTime::now()).unwrap_or_default();
-    let opened = OwnLog::open(directory, spool, now);
+    let opened = OwnLog::open(directory, spool);
     let opened = opened.with_context(|| format!("cannot open the spool {}", directory.display()));
     opened.map(Some)
 }

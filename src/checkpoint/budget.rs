@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Disk, SPOOLS};
-use crate::disk;
+use crate::disk::{self, FreeSpace};
 
 /// The `disk` section: the most bytes below the state directory, and the space that must stay free on its file
 /// system.
@@ -30,8 +30,7 @@ impl Budget {
 
     /// Measures the disk usage.
     pub(crate) fn usage(&self) -> io::Result<Usage> {
-        let space = rustix::fs::statvfs(&self.directory)?;
-        let (free, total) = (space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize);
+        let FreeSpace { free, total } = FreeSpace::of(&self.directory)?;
         // A spool has bounds of its own.
         let spools = match bytes_below(&self.directory.join(SPOOLS)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,

@@ -90,7 +90,7 @@ fn seen(gap: &GapRecord) -> Option<GapSeen> {
 mod tests {
     use super::*;
     use crate::checkpoint::{Pair, State};
-    use crate::event::{Extent, Fingerprint, GapFacts, GapPlace};
+    use crate::event::{Extent, Fingerprint, GapFacts, GapPlace, RecordNames};
 
     fn gap(number: u64, at_least: bool) -> GapRecord {
         let place = GapPlace {

@@ -22,6 +22,7 @@ mod directories;
 #[cfg(debug_assertions)]
 mod faults;
 mod file_step;
+mod free_space;
 mod own_directory;
 pub(crate) mod private;
 mod read;
@@ -33,6 +34,7 @@ pub(crate) use directories::{above, create_dir_all, sync_directory};
 #[cfg(test)]
 pub(crate) use faults::{FaultKind, plan};
 pub(crate) use file_step::FileStep;
+pub(crate) use free_space::FreeSpace;
 pub(crate) use own_directory::{OwnDirectory, Standing};
 pub(crate) use private::{NotOurs, OwnFile, read_own};
 pub(crate) use read::{Links, NoFile, ReadFile, list};

@@ -11,13 +11,14 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfs, fstat, fstatvfs, linkat, mkdirat, openat,
-    renameat, statat, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, fstatvfs, linkat, mkdirat, openat, renameat,
+    statat, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::directories::{above, create_dir_all, sync_directory};
 use super::file_step::FileStep;
+use super::free_space::FreeSpace;
 use super::private::{self, NotOurs, may_own, own, set_mode};
 use super::read::{Links, ReadFile, directory, walk};
 use super::steps::{read_step, step};
@@ -185,8 +186,8 @@ impl OwnDirectory {
     }
 
     /// Total and free space of its file system.
-    pub(crate) fn space(&self) -> io::Result<StatVfs> {
-        Ok(fstatvfs(&self.inner)?)
+    pub(crate) fn space(&self) -> io::Result<FreeSpace> {
+        Ok(FreeSpace::read(&fstatvfs(&self.inner)?))
     }
 }
 

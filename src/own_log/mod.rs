@@ -51,7 +51,7 @@ pub(crate) use space::Space;
 
 use crate::config::Spool;
 use crate::disk::size;
-use crate::event::{Fingerprint, Nanos};
+use crate::event::Fingerprint;
 use recovery::Recovered;
 use writer::OwnLogWriter;
 
@@ -73,9 +73,9 @@ impl OwnLog {
     ///
     /// # Errors
     /// Those of the file system.
-    pub(crate) fn open(directory: &Path, spool: &Spool, now: Nanos) -> io::Result<Self> {
+    pub(crate) fn open(directory: &Path, spool: &Spool) -> io::Result<Self> {
         let committed = Arc::new(Committed::default());
-        let recovered = recovery::recover(directory, now, &committed)?;
+        let recovered = recovery::recover(directory, clock::now(), &committed)?;
         let space = Arc::new(Space::new(directory, spool, recovered.bytes()));
         let (compress, rotate_at) = (spool.compress, size("AUDITRAIL_SPOOL_ROTATE", ROTATE));
         Ok(Self { recovered, space, committed, compress, rotate_at })

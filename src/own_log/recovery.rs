@@ -29,7 +29,7 @@ pub(super) struct Recovered {
     pub(super) directory: PathBuf,
     pub(super) live: LiveFile,
     /// Oldest first.
-    pub(super) segments: Vec<RotatedFile>,
+    pub(super) rotated_files: Vec<RotatedFile>,
     pub(super) seen: SeenBodies,
     /// The next group of commits.
     pub(super) group: u64,
@@ -49,7 +49,7 @@ pub(super) struct LiveFile {
 impl Recovered {
     /// Bytes on disk.
     pub(super) fn bytes(&self) -> u64 {
-        self.live.length + self.segments.iter().map(|segment| segment.bytes).sum::<u64>()
+        self.live.length + self.rotated_files.iter().map(|rotated| rotated.bytes).sum::<u64>()
     }
 }
 
@@ -63,15 +63,15 @@ pub(super) fn recover(
     committed: &Committed,
 ) -> io::Result<Recovered> {
     disk::create_dir_all(directory)?;
-    let (live, mut segments) = listed(directory)?;
+    let (live, mut rotated_files) = listed(directory)?;
     let (mut seen, mut group) = (SeenBodies::default(), 0);
-    for segment in &mut segments {
-        let scanned = scan_segment(directory, segment)?;
-        segment.id = scanned.header.as_ref().map(|header| header.id);
+    for rotated in &mut rotated_files {
+        let scanned = scan_rotated(directory, rotated)?;
+        rotated.id = scanned.header.as_ref().map(|header| header.id);
         group = group.max(scanned.group);
-        remember(&mut seen, &scanned, segment.sequence, now);
+        remember(&mut seen, &scanned, rotated.sequence, now);
     }
-    let mut next = segments.last().map_or(1, |segment| segment.sequence + 1);
+    let mut next = rotated_files.last().map_or(1, |rotated| rotated.sequence + 1);
     if live {
         let scanned = cut_back(directory)?;
         group = group.max(scanned.group);
@@ -80,7 +80,7 @@ pub(super) fn recover(
         disk::rename(&directory.join(live_name()), &directory.join(rotated_name(sequence)))?;
         // The new name is durable before another file takes the old one.
         disk::sync_directory(directory)?;
-        segments.push(RotatedFile {
+        rotated_files.push(RotatedFile {
             sequence,
             id: scanned.header.map(|header| header.id),
             bytes: scanned.committed,
@@ -91,7 +91,7 @@ pub(super) fn recover(
     }
     let live = begin(directory, (next, group + 1), now, committed)?;
     let directory = directory.to_owned();
-    Ok(Recovered { directory, live, segments, seen, group: group + 1 })
+    Ok(Recovered { directory, live, rotated_files, seen, group: group + 1 })
 }
 
 /// Begins a new live file, with its number and its first group. It has its name once the header is durable.
@@ -148,33 +148,33 @@ fn listed(directory: &Path) -> io::Result<(bool, Vec<RotatedFile>)> {
             None => {}
         }
     }
-    let mut segments = Vec::new();
+    let mut rotated_files = Vec::new();
     for (sequence, (plain, gzip)) in rotated {
         if plain && gzip {
             // A compressed file has its name only when it is complete.
             disk::remove_file(&directory.join(rotated_name(sequence)))?;
         }
         let rotated = Instant::now();
-        segments.push(RotatedFile { sequence, id: None, bytes: 0, gzip, rotated });
+        rotated_files.push(RotatedFile { sequence, id: None, bytes: 0, gzip, rotated });
     }
-    Ok((live, segments))
+    Ok((live, rotated_files))
 }
 
 /// Reads a rotated file: all of it if a sender may send one of its bodies again, else the header.
-fn scan_segment(directory: &Path, segment: &mut RotatedFile) -> io::Result<Scanned> {
-    let file = ReadFile::open(&directory.join(segment.file()), Links::Refused)?;
+fn scan_rotated(directory: &Path, rotated: &mut RotatedFile) -> io::Result<Scanned> {
+    let file = ReadFile::open(&directory.join(rotated.file()), Links::Refused)?;
     let meta = file.metadata()?;
-    segment.bytes = meta.len();
+    rotated.bytes = meta.len();
     let age = meta.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
     let most = if age.is_some_and(|age| age > OLD) { 4096 } else { u64::MAX };
-    let scanned = if segment.gzip {
+    let scanned = if rotated.gzip {
         scan(MultiGzDecoder::new(file).take(most))
     } else {
         scan(file.take(most))
     };
     match scanned {
         // The reader of the log reports the damage.
-        Err(error) if segment.gzip && error.kind() != io::ErrorKind::NotFound => {
+        Err(error) if rotated.gzip && error.kind() != io::ErrorKind::NotFound => {
             Ok(Scanned::default())
         }
         other => other,

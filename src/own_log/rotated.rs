@@ -65,20 +65,20 @@ impl RotatedFiles {
         Self { directory, all, space, is_passed, compress, compressing: None, again: None }
     }
 
-    pub(super) fn push(&mut self, segment: RotatedFile) {
-        self.all.push(segment);
+    pub(super) fn push(&mut self, file: RotatedFile) {
+        self.all.push(file);
     }
 
     /// The highest number in use; 0 if there is none.
     pub(super) fn last_sequence(&self) -> u64 {
-        self.all.iter().map(|segment| segment.sequence).max().unwrap_or_default()
+        self.all.iter().map(|file| file.sequence).max().unwrap_or_default()
     }
 
     /// The oldest generation that no output needs any more.
     pub(super) fn next_passed(&self) -> Option<RotatedFile> {
         let busy = self.compressing.as_ref().map(|(sequence, _)| *sequence);
-        let passed = |segment: &&RotatedFile| segment.id.is_some_and(|id| (self.is_passed)(id));
-        let mut idle = self.all.iter().filter(|segment| Some(segment.sequence) != busy);
+        let passed = |file: &&RotatedFile| file.id.is_some_and(|id| (self.is_passed)(id));
+        let mut idle = self.all.iter().filter(|file| Some(file.sequence) != busy);
         idle.find(passed).cloned()
     }
 
@@ -86,14 +86,14 @@ impl RotatedFiles {
     ///
     /// # Errors
     /// Those of the file system; it is then still listed.
-    pub(super) fn remove(&mut self, segment: &RotatedFile) -> io::Result<()> {
-        match disk::remove_file(&self.directory.join(segment.file())) {
+    pub(super) fn remove(&mut self, file: &RotatedFile) -> io::Result<()> {
+        match disk::remove_file(&self.directory.join(file.file())) {
             // Somebody removed it by hand.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        self.all.retain(|other| other.sequence != segment.sequence);
-        self.space.give_back(segment.bytes);
+        self.all.retain(|other| other.sequence != file.sequence);
+        self.space.give_back(file.bytes);
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl RotatedFiles {
         if !self.compress || self.again.is_some_and(|again| Instant::now() < again) {
             return;
         }
-        let waits = |segment: &&RotatedFile| !segment.gzip && segment.rotated.elapsed() >= WAITED;
+        let waits = |file: &&RotatedFile| !file.gzip && file.rotated.elapsed() >= WAITED;
         let Some(next) = self.all.iter().find(waits) else { return };
         let (directory, sequence) = (self.directory.clone(), next.sequence);
         let job = thread::Builder::new()
@@ -122,11 +122,11 @@ impl RotatedFiles {
     }
 
     fn compressed(&mut self, sequence: u64, done: io::Result<u64>) {
-        let segment = self.all.iter_mut().find(|segment| segment.sequence == sequence);
-        match (done, segment) {
-            (Ok(bytes), Some(segment)) => {
-                self.space.give_back(segment.bytes.saturating_sub(bytes));
-                (segment.bytes, segment.gzip) = (bytes, true);
+        let file = self.all.iter_mut().find(|file| file.sequence == sequence);
+        match (done, file) {
+            (Ok(bytes), Some(file)) => {
+                self.space.give_back(file.bytes.saturating_sub(bytes));
+                (file.bytes, file.gzip) = (bytes, true);
             }
             (Ok(_), None) => {}
             (Err(error), _) => {

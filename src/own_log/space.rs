@@ -1,12 +1,12 @@
 //! The space that an own log may take: `spool.max_bytes`, and `spool.min_free` on its file system.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::config::{MinFree, Spool};
+use crate::disk::FreeSpace;
 
 /// The free space is measured at most this often.
 const MEASURED: Duration = Duration::from_millis(200);
@@ -18,16 +18,9 @@ pub(crate) struct Space {
     max_bytes: u64,
     min_free: MinFree,
     used: AtomicU64,
-    free: Mutex<Option<(Instant, Free)>>,
+    free: Mutex<Option<(Instant, FreeSpace)>>,
     /// Why the last write failed, until one succeeds.
     failure: Mutex<Option<String>>,
-}
-
-/// Free bytes of the file system, and the bytes that must stay free.
-#[derive(Clone, Copy, Debug)]
-struct Free {
-    bytes: u64,
-    needed: u64,
 }
 
 impl Space {
@@ -97,26 +90,24 @@ impl Space {
                 self.max_bytes
             ));
         }
-        match self.free() {
-            Some(free) if free.bytes < free.needed.saturating_add(more) => Err(format!(
-                "the file system of {} has {} bytes free and `spool.min_free` asks for {}: make room, or lower it",
+        // A file system that cannot tell is written to; a write that fails is answered too.
+        let Some(FreeSpace { free, total }) = self.free() else { return Ok(()) };
+        let needed = self.min_free.of(total);
+        if free < needed.saturating_add(more) {
+            return Err(format!(
+                "the file system of {} has {free} bytes free and `spool.min_free` asks for {needed}: make room, or lower it",
                 self.directory.display(),
-                free.bytes,
-                free.needed
-            )),
-            // A file system that cannot tell is written to; a write that fails is answered too.
-            _ => Ok(()),
+            ));
         }
+        Ok(())
     }
 
-    fn free(&self) -> Option<Free> {
+    fn free(&self) -> Option<FreeSpace> {
         let mut known = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, free)) = known.filter(|(at, _)| at.elapsed() < MEASURED) {
             return Some(free);
         }
-        let space = rustix::fs::statvfs(&self.directory).ok()?;
-        let total = space.f_blocks * space.f_frsize;
-        let free = Free { bytes: space.f_bavail * space.f_frsize, needed: self.min_free.of(total) };
+        let free = FreeSpace::of(&self.directory).ok()?;
         *known = Some((Instant::now(), free));
         Some(free)
     }

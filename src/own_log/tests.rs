@@ -43,7 +43,7 @@ impl Spool {
 
     fn start(&self) -> (Appender, Arc<Committed>) {
         let settings = config_spool(self.max_bytes);
-        let own_log = OwnLog::open(&self.path(), &settings, now()).unwrap();
+        let own_log = OwnLog::open(&self.path(), &settings).unwrap();
         let own_log = OwnLog { rotate_at: self.rotate_at, ..own_log };
         let committed = own_log.committed();
         let (passed, all) = (Arc::clone(&self.passed), Arc::clone(&self.all_passed));
@@ -160,7 +160,7 @@ async fn wherever_a_file_ends_after_a_kill_whole_bodies_are_left() {
         let cut = Spool::new();
         fs::create_dir(cut.path()).unwrap();
         fs::write(cut.path().join(live_name()), &whole[..end]).unwrap();
-        drop(OwnLog::open(&cut.path(), &config_spool(1 << 20), now()).unwrap());
+        drop(OwnLog::open(&cut.path(), &config_spool(1 << 20)).unwrap());
         let left = fs::read(cut.path().join(rotated_name(1))).unwrap();
         assert!(whole[..end].starts_with(&left), "cut at {end}");
         let bodies = cut.bodies();

@@ -41,7 +41,7 @@ const GROUP: usize = 16 << 20;
 pub(super) struct OwnLogWriter {
     directory: PathBuf,
     live: LiveFile,
-    segments: RotatedFiles,
+    rotated_files: RotatedFiles,
     seen: SeenBodies,
     /// The present group of commits.
     group: u64,
@@ -69,11 +69,11 @@ impl OwnLogWriter {
         (compress, rotate_at): (bool, u64),
         is_passed: IsPassed,
     ) -> Self {
-        let Recovered { directory, live, segments, seen, group } = recovered;
-        let segments =
-            RotatedFiles::new(&directory, segments, Arc::clone(&space), is_passed, compress);
+        let Recovered { directory, live, rotated_files, seen, group } = recovered;
+        let rotated_files =
+            RotatedFiles::new(&directory, rotated_files, Arc::clone(&space), is_passed, compress);
         let trouble = WriteTrouble::default();
-        Self { directory, live, segments, seen, group, space, committed, trouble, rotate_at }
+        Self { directory, live, rotated_files, seen, group, space, committed, trouble, rotate_at }
     }
 
     pub(super) fn start(mut self, name: &str, space: Arc<Space>) -> io::Result<Appender> {
@@ -193,11 +193,11 @@ impl OwnLogWriter {
             return Ok(AppendOutcome::Repeated);
         }
         let (sequence, commit) = (self.next_sequence(), self.commit_of(facts));
-        let segment = file.adopt(sequence, &commit).map_err(|error| self.failed(&error))?;
+        let rotated = file.adopt(sequence, &commit).map_err(|error| self.failed(&error))?;
         // Readers see it from here on, so it is known even if its name is not durable yet.
         self.group += 1;
         self.seen.insert((facts.digest, facts.received / 1_000_000_000), sequence, seconds());
-        self.segments.push(segment);
+        self.rotated_files.push(rotated);
         self.committed.wake();
         disk::sync_directory(&self.directory).map_err(|error| self.failed(&error))?;
         Ok(AppendOutcome::Written)
@@ -279,13 +279,13 @@ impl OwnLogWriter {
         if let Err(error) = self.remove_passed() {
             self.failed(&error);
         }
-        self.segments.compress_waiting();
+        self.rotated_files.compress_waiting();
     }
 
     /// Removes the generations that every output has passed. The live file takes over the digests of their bodies.
     fn remove_passed(&mut self) -> io::Result<()> {
-        while let Some(segment) = self.segments.next_passed() {
-            let held = self.seen.held_by(segment.sequence);
+        while let Some(passed) = self.rotated_files.next_passed() {
+            let held = self.seen.held_by(passed.sequence);
             if !held.is_empty() {
                 let line = carried(&held);
                 self.live.file.write_all(&line)?;
@@ -293,9 +293,9 @@ impl OwnLogWriter {
                 self.live.length += line.len() as u64;
                 self.space.add(line.len() as u64);
                 self.committed.advance(self.live.length);
-                self.seen.carry(segment.sequence, self.live.header.sequence);
+                self.seen.carry(passed.sequence, self.live.header.sequence);
             }
-            self.segments.remove(&segment)?;
+            self.rotated_files.remove(&passed)?;
         }
         Ok(())
     }
@@ -309,7 +309,13 @@ impl OwnLogWriter {
             return;
         }
         let (bytes, rotated) = (self.live.length, Instant::now());
-        self.segments.push(RotatedFile { sequence, id: Some(id), bytes, gzip: false, rotated });
+        self.rotated_files.push(RotatedFile {
+            sequence,
+            id: Some(id),
+            bytes,
+            gzip: false,
+            rotated,
+        });
         self.trouble.unbegun = true;
         if let Err(error) = self.begin() {
             self.failed(&error);
@@ -328,7 +334,7 @@ impl OwnLogWriter {
     }
 
     fn next_sequence(&self) -> u64 {
-        self.segments.last_sequence().max(self.live.header.sequence) + 1
+        self.rotated_files.last_sequence().max(self.live.header.sequence) + 1
     }
 }
 

@@ -280,6 +280,7 @@ fn coalesced(damage: Vec<Damage>) -> Vec<Damage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::RecordNames;
 
     #[test]
     fn a_gap_says_which_time_it_spans_even_where_nobody_knows_its_bytes() {

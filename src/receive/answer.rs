@@ -13,7 +13,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -25,9 +25,8 @@ use tokio::time::{Instant as TokioInstant, timeout_at};
 use super::body::{BodyLines, ReadBody};
 use super::memory::BodyMemory;
 use super::receiver::Receiver;
-use crate::event::nanos;
 use crate::own_log::{AppendOutcome, BodyFacts, NotAppended};
-use crate::telemetry::LogLimiter;
+use crate::telemetry::{LogLimiter, Time};
 
 /// Seconds after which a refused sender tries again. Within one attempt, of 30 s, client-go tries up to ten times.
 const RETRY: HeaderValue = HeaderValue::from_static("2");
@@ -112,7 +111,7 @@ impl Answers {
         }
         let full = |why| RequestRefusal::NotAppended(NotAppended::Full(why));
         spool.space().room(length).map_err(full)?;
-        let received = nanos(SystemTime::now()).unwrap_or_default();
+        let received = Time::now().nanos();
         let read = self.read(body).await?;
         let ReadBody { body, digest, events, is_empty, bytes, unreadable, share } = read;
         if !is_empty {

@@ -21,9 +21,6 @@ pub(super) struct BodyLines {
     digest: KeyedHasher,
     /// Lines that are not in the file.
     lines: Vec<u8>,
-    sum: crc32fast::Hasher,
-    /// Bytes of `lines` that are in `sum`.
-    summed: usize,
     share: BodyShare,
     file: Option<IncomingFile>,
     bytes: u64,
@@ -51,8 +48,6 @@ impl BodyLines {
             splitter: ListSplitter::default(),
             digest: key.hasher(),
             lines: Vec::new(),
-            sum: crc32fast::Hasher::new(),
-            summed: 0,
             share: BodyShare::new(memory),
             file: None,
             bytes: 0,
@@ -86,8 +81,9 @@ impl BodyLines {
         let is_empty = self.lines.is_empty() && self.file.is_none();
         let body = match self.file.take() {
             None => {
-                self.sum.update(&self.lines[self.summed..]);
-                AppendBody::Memory(self.lines, self.sum)
+                let mut sum = crc32fast::Hasher::new();
+                sum.update(&self.lines);
+                AppendBody::Memory(self.lines, sum)
             }
             Some(mut file) => {
                 let write = || file.write(&self.lines).and_then(|()| file.sync());

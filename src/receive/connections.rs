@@ -1,91 +1,34 @@
 //! Accepts connections and serves each in a task of its own.
 //!
 //! A connection without a request costs a socket and some kilobytes. So there is no time limit on idle ones: the API
-//! server keeps its own for minutes. When there are too many, the one that has been idle for longest is closed, or the
-//! one whose request has lasted longest.
+//! server keeps its own for minutes. When there are too many, the status page's rule decides which one gives way
+//! (`src/server/places.rs`): an idle one first, of the address that has the most.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
 use super::answer::Answers;
 use super::memory::BodyMemory;
 use super::receiver::Receiver;
 use crate::disk::descriptors;
-use crate::telemetry::LogLimiter;
+use crate::server::{Accepting, Peer, Place, Places, Stage};
 
 /// The most connections. Each takes up to 256 KiB while a long body goes to a file.
-pub(super) const MOST: usize = 512;
+const MOST: usize = 512;
 /// Most bytes of the head of a request.
 const HEAD: usize = 64 << 10;
-/// Pause after a failed accept: descriptors become free when connections end.
-const FAILED: Duration = Duration::from_millis(50);
 /// The state of the spool is shown this often.
 const SHOWN: Duration = Duration::from_secs(1);
-/// Time between two log lines about a lasting failure.
-const AGAIN: Duration = Duration::from_mins(10);
-
-/// One connection, as the others see it.
-struct OpenConnection {
-    /// Requests under way.
-    busy: AtomicUsize,
-    /// Milliseconds since the start of the receiver at which it became idle, or its last request began.
-    since: AtomicU64,
-    close: Notify,
-}
-
-/// All connections of a receiver.
-struct Connections {
-    begun: Instant,
-    most: usize,
-    next: AtomicU64,
-    open: Mutex<HashMap<u64, Arc<OpenConnection>>>,
-}
-
-impl Connections {
-    fn new() -> Self {
-        let (begun, most) = (Instant::now(), MOST.min(descriptors::connections()));
-        Self { begun, most, next: AtomicU64::new(0), open: Mutex::default() }
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// Enters a connection; another one is closed if there are too many.
-    fn enter(&self) -> (u64, Arc<OpenConnection>) {
-        let (busy, since) = (AtomicUsize::new(0), AtomicU64::new(self.now()));
-        let connection = Arc::new(OpenConnection { busy, since, close: Notify::new() });
-        let id = self.next.fetch_add(1, Relaxed);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= self.most {
-            let rank = |one: &OpenConnection| (one.busy.load(Relaxed) > 0, one.since.load(Relaxed));
-            let oldest = open.iter().min_by_key(|(_, one)| rank(one));
-            if let Some(id) = oldest.map(|(id, _)| *id)
-                && let Some(oldest) = open.remove(&id)
-            {
-                oldest.close.notify_one();
-            }
-        }
-        open.insert(id, Arc::clone(&connection));
-        (id, connection)
-    }
-
-    fn leave(&self, id: u64) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-    }
-}
 
 /// Serves until `stopped`; requests under way then get `grace`.
 pub(super) async fn serve(
@@ -100,9 +43,9 @@ pub(super) async fn serve(
         }
     };
     let answers = Arc::new(Answers::new(receiver, memory));
-    let connections = Arc::new(Connections::new());
+    let places = Places::new(MOST.min(descriptors::connections()));
     let mut tasks = JoinSet::new();
-    let mut failures = LogLimiter::every(AGAIN);
+    let mut accepting = Accepting::new("webhook");
     let mut ticks = tokio::time::interval(SHOWN);
     loop {
         let accepted = tokio::select! {
@@ -117,20 +60,14 @@ pub(super) async fn serve(
         while tasks.try_join_next().is_some() {}
         match accepted {
             Ok((stream, from)) => {
-                let (answers, connections) = (Arc::clone(&answers), Arc::clone(&connections));
-                tasks.spawn(connection(stream, from.ip(), answers, connections, stopped.clone()));
+                let (place, evicts) = places.enter(Peer::of(from));
+                let answers = Arc::clone(&answers);
+                tasks.spawn(connection((stream, from), place, answers, stopped.clone()));
+                accepting.accepted(evicts).await;
             }
             Err(error) => {
-                if let Some(unsaid) = failures.now((), Instant::now()) {
-                    let error = descriptors::tell(&error);
-                    let repeated = (unsaid > 0).then_some(unsaid);
-                    tracing::warn!(
-                        error,
-                        repeated,
-                        "cannot accept a connection of the webhook, trying again"
-                    );
-                }
-                sleep(FAILED).await;
+                places.evict();
+                accepting.failed(&error).await;
             }
         }
     }
@@ -142,25 +79,21 @@ pub(super) async fn serve(
 
 /// Serves one connection to its end.
 async fn connection(
-    stream: TcpStream,
-    from: IpAddr,
+    (stream, from): (TcpStream, SocketAddr),
+    place: Place,
     answers: Arc<Answers>,
-    connections: Arc<Connections>,
     mut stopped: watch::Receiver<bool>,
 ) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let (id, open) = connections.enter();
+    let place = Mutex::new(place);
     let service = service_fn(|request| {
-        let (answers, connections, open) =
-            (Arc::clone(&answers), Arc::clone(&connections), Arc::clone(&open));
+        let (answers, place) = (Arc::clone(&answers), &place);
         async move {
-            open.since.store(connections.now(), Relaxed);
-            open.busy.fetch_add(1, Relaxed);
-            let answer = answers.answer(request, from).await;
-            open.since.store(connections.now(), Relaxed);
-            open.busy.fetch_sub(1, Relaxed);
+            held(place).moved(Stage::Request);
+            let answer = answers.answer(request, from.ip()).await;
+            held(place).moved(Stage::Idle);
             Ok::<_, Infallible>(answer)
         }
     });
@@ -171,13 +104,17 @@ async fn connection(
     loop {
         tokio::select! {
             // A client that breaks off or sends no HTTP concerns nobody else.
-            _ = served.as_mut() => break,
-            () = open.close.notified() => break,
+            _ = served.as_mut() => return,
+            () = poll_fn(|context| held(&place).poll_evicted(context)) => return,
             _ = stopped.wait_for(|stopped| *stopped), if !draining => {
                 draining = true;
                 served.as_mut().graceful_shutdown();
             }
         }
     }
-    connections.leave(id);
+}
+
+/// No code panics while it holds the place.
+fn held(place: &Mutex<Place>) -> MutexGuard<'_, Place> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@
 //! answers (`pkg/util/webhook` of apiserver). It keeps nothing on disk, and starts a goroutine for each batch without a
 //! bound. So the receiver answers 200 only for what is durable, and refuses at once what it cannot store.
 //!
-//! - `connections.rs` accepts; the oldest idle connection gives way when there are too many.
+//! - `connections.rs` accepts; an idle connection gives way when there are too many.
 //! - `answer.rs` decides on one request and says what each status means to the API server.
 //! - `body.rs` reads a body into lines: in memory up to 4 MiB, beyond that into a file.
 //! - `memory.rs` is the budget for all bodies in memory.

@@ -19,7 +19,7 @@ const FAILED: Duration = Duration::from_millis(50);
 const AGAIN: Duration = Duration::from_mins(10);
 
 /// The state of one accept loop.
-pub(super) struct Accepting {
+pub(crate) struct Accepting {
     /// For the log: what clients connect to.
     what: &'static str,
     evicted: u32,
@@ -28,7 +28,7 @@ pub(super) struct Accepting {
 }
 
 impl Accepting {
-    pub(super) fn new(what: &'static str) -> Self {
+    pub(crate) fn new(what: &'static str) -> Self {
         Self {
             what,
             evicted: 0,
@@ -38,7 +38,7 @@ impl Accepting {
     }
 
     /// A connection was accepted; `evicts`: another one was evicted for it.
-    pub(super) async fn accepted(&mut self, evicts: bool) {
+    pub(crate) async fn accepted(&mut self, evicts: bool) {
         if !evicts {
             return;
         }
@@ -59,7 +59,7 @@ impl Accepting {
     }
 
     /// A connection could not be accepted.
-    pub(super) async fn failed(&mut self, error: &io::Error) {
+    pub(crate) async fn failed(&mut self, error: &io::Error) {
         use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
         if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
             return tokio::task::yield_now().await; // The client has left already.

@@ -38,10 +38,12 @@ mod routes;
 mod table;
 mod view;
 
+pub(crate) use accepting::Accepting;
 pub(crate) use details::details;
 pub(crate) use hosts::Hosts;
 pub(crate) use listener::bind;
 pub(crate) use local::ControlCall;
+pub(crate) use places::{Peer, Place, Places, Stage};
 pub(crate) use table::{columns, table, verdict};
 
 /// How long in-flight answers may take once the shutdown has begun.

@@ -19,13 +19,13 @@ use tokio::sync::oneshot;
 
 /// The addresses that are counted as one client.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(super) struct Peer(IpAddr);
+pub(crate) struct Peer(IpAddr);
 
 impl Peer {
     /// Every client of the socket in the state directory: only the agent's own user can connect there.
     pub(super) const LOCAL: Self = Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
-    pub(super) fn of(address: SocketAddr) -> Self {
+    pub(crate) fn of(address: SocketAddr) -> Self {
         match address.ip().to_canonical() {
             IpAddr::V6(v6) => {
                 let [a, b, c, d, ..] = v6.segments();
@@ -38,7 +38,7 @@ impl Peer {
 
 /// What a connection is doing, in the order in which connections are evicted.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// No byte of a request has arrived, or none since the last answer.
     Idle,
     /// Part of a request has arrived.
@@ -49,7 +49,7 @@ pub(super) enum Stage {
 
 /// The places of a server. Clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct Places(Arc<Mutex<PlaceTable>>);
+pub(crate) struct Places(Arc<Mutex<PlaceTable>>);
 
 /// A connection's stage, and a number that grows with each change of stage: it orders the connections in one stage.
 type Since = (Stage, u64);
@@ -67,7 +67,7 @@ struct PlaceTable {
 
 impl Places {
     /// `most` places, but at least one.
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self(Arc::new(Mutex::new(PlaceTable {
             most: most.max(1),
             taken: 0,
@@ -78,7 +78,7 @@ impl Places {
     }
 
     /// Takes a place; also returns whether another connection was evicted for it.
-    pub(super) fn enter(&self, peer: Peer) -> (Place, bool) {
+    pub(crate) fn enter(&self, peer: Peer) -> (Place, bool) {
         let mut table = held(&self.0);
         let full = table.taken >= table.most;
         if full {
@@ -90,7 +90,7 @@ impl Places {
     }
 
     /// Evicts the connection that is next in order, if there is one.
-    pub(super) fn evict(&self) {
+    pub(crate) fn evict(&self) {
         held(&self.0).evict();
     }
 }
@@ -141,7 +141,7 @@ impl PlaceTable {
 
 /// The place of one connection; it is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     table: Arc<Mutex<PlaceTable>>,
     peer: Peer,
     since: Since,
@@ -150,7 +150,7 @@ pub(super) struct Place {
 
 impl Place {
     /// The connection enters a stage. An evicted connection stays evicted.
-    pub(super) fn moved(&mut self, stage: Stage) {
+    pub(crate) fn moved(&mut self, stage: Stage) {
         let mut table = held(&self.table);
         if let Some(keep) = table.remove(self.peer, self.since) {
             self.since = table.add(self.peer, stage, keep);
@@ -163,7 +163,7 @@ impl Place {
     }
 
     /// As `evicted`, for polling.
-    pub(super) fn poll_evicted(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_evicted(&mut self, context: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.evicted).poll(context).map(drop)
     }
 }

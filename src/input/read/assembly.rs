@@ -185,9 +185,8 @@ impl Assembly {
     fn line(&mut self, length: usize) {
         let from = self.ahead();
         let line = &self.bytes[from..from + length];
-        let is_own = is_marker(line);
         let Some(parts) = &mut self.parts else {
-            if is_own || self.is_plain(length) {
+            if self.is_plain(length) || is_marker(&self.bytes[from..from + length]) {
                 self.done += length + 1;
             } else if let Some(parts) = Parts::begin(&self.bytes[from..from + length]) {
                 self.parts = Some(parts);

@@ -66,8 +66,9 @@ pub(crate) fn after_look(
     // The agent makes its own log when it starts, and senders may be silent.
     let theirs = config.spool.is_none();
     let missing = match &readable {
-        InputState::Missing { .. } if !theirs => None,
-        InputState::Missing { .. } if odd.is_none() => Some(missing(config, found, kept_open)),
+        InputState::Missing { .. } if odd.is_none() && theirs => {
+            Some(missing(config, found, kept_open))
+        }
         _ => None,
     };
     let unreadable = match &readable {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Pins;
-use crate::config::MinFree;
+use crate::disk::FreeSpace;
 use crate::input::file::generation::Generation;
 use crate::input::scan::tracked::Tracked;
 use crate::telemetry::human;
@@ -48,28 +48,19 @@ impl Pins {
             return None;
         }
         let room = self.hold.max_bytes.saturating_sub(self.kept().alone);
-        let Some((free, total)) = self.space() else { return Some(room) };
-        Some(room.min(free.saturating_sub(self.asked(total))))
+        let Some(space) = self.space() else { return Some(room) };
+        Some(room.min(space.free.saturating_sub(self.hold.min_free.of(space.total))))
     }
 
-    /// The free bytes and all bytes of the file system of the links.
-    fn space(&self) -> Option<(u64, u64)> {
-        let space = self.directory.as_ref()?.space().ok()?;
-        Some((space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize))
-    }
-
-    /// `min_free` in bytes.
-    fn asked(&self, total: u64) -> u64 {
-        match self.hold.min_free {
-            MinFree::Bytes(bytes) => bytes,
-            MinFree::Percent(percent) => total / 100 * u64::from(percent),
-        }
+    /// The space on the file system of the links.
+    fn space(&self) -> Option<FreeSpace> {
+        self.directory.as_ref()?.space().ok()
     }
 
     /// Free bytes that `min_free` asks for and the file system lacks.
     fn short_of_space(&self) -> u64 {
-        let Some((free, total)) = self.space() else { return 0 };
-        self.asked(total).saturating_sub(free)
+        let Some(space) = self.space() else { return 0 };
+        self.hold.min_free.of(space.total).saturating_sub(space.free)
     }
 
     fn let_go(&mut self, tracked: &Tracked) {
