@@ -10,6 +10,7 @@ use super::*;
 
 mod print;
 mod refused;
+mod refused_outputs;
 mod schema;
 mod secrets;
 mod written;

@@ -10,6 +10,7 @@ use ::http::Method;
 use bytes::Bytes;
 use url::Url;
 
+use super::finding::Finding;
 use super::secrets;
 use crate::event::RetryReason;
 
@@ -63,6 +64,19 @@ pub(crate) enum Failure {
     Lost { reason: RetryReason, answer: String },
     /// A file that the configuration names cannot be used.
     Setup { answer: String, hint: String },
+}
+
+impl Failure {
+    /// The finding of a `check` that got no answer. `running` says what should run there, as in "Loki runs".
+    pub(crate) fn finding(self, running: &str) -> Finding {
+        match self {
+            Self::NotSent { answer } | Self::Lost { answer, .. } => Finding::fail(
+                format!("cannot be reached: {answer}"),
+                format!("check `endpoint`, `tls` and that {running}; the agent waits for it"),
+            ),
+            Self::Setup { answer, hint } => Finding::fail(answer, hint),
+        }
+    }
 }
 
 impl fmt::Display for Failure {

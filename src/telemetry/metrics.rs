@@ -80,7 +80,7 @@ const PAIR: &[MetricRow<PairStats>] = &[
     MetricRow("auditrail_output_time_to_loss_seconds", "Until an unshipped backup is deleted, at the present write rate; absent while none waits.", Seconds(|p, _| p.time_to_loss().map(|left| left.as_secs_f64()))),
     MetricRow("auditrail_output_last_success_timestamp_seconds", "Time of the last acknowledgement.", Seconds(|p, _| p.last_success.get().map(Time::seconds))),
     MetricRow("auditrail_output_requests_in_flight", "Requests sent and not yet answered.", Gauge(|p| Some(p.in_flight.get()))),
-    MetricRow("auditrail_output_retrying", "1 while the output takes nothing and is tried again.", Gauge(|p| Some(matches!(p.state(), PairState::Retrying { .. }).into()))),
+    MetricRow("auditrail_output_retrying", "1 while the output takes nothing and is tried again.", Gauge(|p| Some(p.is_retrying().into()))),
     MetricRow("auditrail_output_waiting_events", "Events that the output will not take before someone mends something; others may be delivered.", Gauge(|p| Some(p.waiting()))),
     MetricRow("auditrail_output_stopped", "1 while any event waits for someone to mend the configuration.", Gauge(|p| Some(matches!(p.state(), PairState::Stopped { .. }).into()))),
     MetricRow("auditrail_dead_letters", "Events that the output refused for their content, kept on disk.", Gauge(|p| Some(p.dead_letters.get()))),

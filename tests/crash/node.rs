@@ -246,6 +246,7 @@ impl Node {
     }
 }
 
-fn lines(path: &Path) -> usize {
+/// How many lines a file has; 0 if it is not there.
+pub(crate) fn lines(path: &Path) -> usize {
     fs::read(path).map_or(0, |notes| memchr::memchr_iter(b'\n', &notes).count())
 }

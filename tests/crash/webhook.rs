@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::hash::{Hash as _, Hasher as _};
-use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kit::FakeStore;
+use kit::http;
 use kit::process::{self, Running};
 use kit::store::Stored;
 use rustix::process::Signal;
@@ -24,6 +24,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::disk::{Disk, Image, Loss, restore};
+use crate::node::lines;
 use crate::{in_parallel, sample};
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -144,7 +145,7 @@ impl Hook {
             if self.answered.lock().unwrap().contains_key(&body) {
                 continue;
             }
-            while !over.load(Ordering::Relaxed) && post(self.port, &body_of(body)) != Some(200) {
+            while !over.load(Ordering::Relaxed) && post(self.port, body_of(body)) != Some(200) {
                 thread::sleep(PAUSE);
             }
             if over.load(Ordering::Relaxed) {
@@ -220,21 +221,9 @@ fn number_of(line: &str) -> usize {
 }
 
 /// The status of the answer, if there is one.
-fn post(port: u16, body: &[u8]) -> Option<u16> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let head = format!(
-        "POST /?timeout=30s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(&[head.as_bytes(), body].concat()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    answer.split(' ').nth(1)?.parse().ok()
-}
-
-fn lines(path: &Path) -> usize {
-    fs::read(path).map_or(0, |notes| memchr::memchr_iter(b'\n', &notes).count())
+fn post(port: u16, body: Vec<u8>) -> Option<u16> {
+    let url = format!("http://127.0.0.1:{port}/?timeout=30s");
+    Some(http::send("POST", &url, &[], body).ok()?.status)
 }
 
 fn notes_of(hook: &Hook) -> Vec<Value> {

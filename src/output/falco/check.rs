@@ -5,7 +5,6 @@ use bytes::Bytes;
 
 use super::{Falco, verdict};
 use crate::output::finding::Finding;
-use crate::output::http::Failure;
 use crate::output::{Verdict, stranger};
 
 /// Runs the check.
@@ -27,13 +26,7 @@ pub(in crate::output) async fn check(falco: &Falco) -> Vec<Finding> {
 async fn reach(falco: &Falco) -> Finding {
     let response = match falco.ask(Method::GET, Vec::new(), Bytes::new()).await {
         Ok(response) => response,
-        Err(Failure::NotSent { answer } | Failure::Lost { answer, .. }) => {
-            return Finding::fail(
-                format!("cannot be reached: {answer}"),
-                "check `endpoint`, `tls` and that Falco runs with the plugin k8saudit; the agent waits for it",
-            );
-        }
-        Err(Failure::Setup { answer, hint }) => return Finding::fail(answer, hint),
+        Err(failure) => return failure.finding("Falco runs with the plugin k8saudit"),
     };
     if verdict::is_falco(&response) {
         return Finding::ok("Falco's plugin k8saudit answers at this URL");

@@ -27,6 +27,7 @@ use super::credentials::in_query;
 use super::http::{Client, Failure, IDLE, Request, Response};
 use super::meter::Meter;
 use super::secrets::Secrets;
+use super::verdict::unanswered;
 use super::{Answer, Capabilities, Comparable, Deduplication, EventRef, TakenLines, Verdict};
 use crate::config;
 use crate::event::Batch;
@@ -90,12 +91,11 @@ impl Falco {
         self.watch.note(&answered, self.client.opened(), Instant::now());
         Answer::Whole(match answered {
             Ok(response) => verdict::judge(&response),
-            Err(Failure::NotSent { answer }) => {
-                Verdict::Retry { after: None, reason: crate::event::RetryReason::Connect, answer }
-            }
-            // Nobody can be asked whether Falco took it, so it is sent again.
-            Err(Failure::Lost { reason, answer }) => Verdict::Retry { after: None, reason, answer },
-            Err(Failure::Setup { answer, hint }) => Verdict::Stop { answer, hint },
+            Err(failure) => match unanswered(failure) {
+                // Nobody can be asked whether Falco took it, so it is sent again.
+                Verdict::Doubt { reason, answer } => Verdict::Retry { after: None, reason, answer },
+                other => other,
+            },
         })
     }
 

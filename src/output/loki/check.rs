@@ -6,7 +6,6 @@ use super::scan::Pager;
 use super::{Loki, limits, verdict};
 use crate::event::Nanos;
 use crate::output::finding::Finding;
-use crate::output::http::Failure;
 use crate::output::{Digest, QueryError, Verdict, stranger};
 
 /// Runs the check.
@@ -33,13 +32,7 @@ pub(super) async fn reach(loki: &Loki) -> Vec<Finding> {
 async fn push(loki: &Loki) -> Finding {
     let response = match loki.push(super::nothing()).await {
         Ok(response) => response,
-        Err(Failure::NotSent { answer } | Failure::Lost { answer, .. }) => {
-            return Finding::fail(
-                format!("cannot be reached: {answer}"),
-                "check `endpoint`, `tls` and that Loki runs; the agent waits for it",
-            );
-        }
-        Err(Failure::Setup { answer, hint }) => return Finding::fail(answer, hint),
+        Err(failure) => return failure.finding("Loki runs"),
     };
     if verdict::refuses_nothing(&response) {
         return Finding::ok("takes pushes");
