@@ -65,6 +65,10 @@ pub(crate) fn run(config: Config, path: &Path) -> anyhow::Result<bool> {
 }
 
 async fn follow(config: Config, path: &Path, replaced: Replaced) -> anyhow::Result<bool> {
+    // First of all, since a signal that nobody listens for ends the process.
+    let (stop, stopped) = watch::channel(false);
+    let hang_up = listen(SignalKind::hangup())?;
+    let signals = stop_on_signal(stop.clone())?;
     refuse_odd_files(&config)?;
     own_files::refuse(&config, path)?;
     let open = Opened::new(&config)?;
@@ -72,9 +76,6 @@ async fn follow(config: Config, path: &Path, replaced: Replaced) -> anyhow::Resu
     let store = Arc::clone(&open.store);
     let telemetry = open.telemetry(&config);
     telemetry.set_in_force(in_force::of(&config, path));
-    let (stop, stopped) = watch::channel(false);
-    let hang_up = listen(SignalKind::hangup())?;
-    let signals = stop_on_signal(stop.clone())?;
     let (asks, asked) = mpsc::channel(4);
     let transforms = Arc::new(Transforms::new(&config, &open.key)?);
     let page = serve(&config, &telemetry, stopped.clone(), asks).await?;

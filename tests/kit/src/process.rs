@@ -50,8 +50,25 @@ impl Running {
         self.0.id()
     }
 
+    /// Sends a signal. One that a starting process does not catch yet would end it, so this waits until it does.
     pub fn signal(&self, signal: Signal) {
+        if [Signal::TERM, Signal::INT, Signal::HUP].contains(&signal) {
+            wait_for("the process to catch signals", Duration::from_secs(30), || {
+                self.catches(signal)
+            });
+        }
         kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Whether the process has a handler for this signal, or has ended (proc(5), `SigCgt`).
+    fn catches(&self, signal: Signal) -> Result<(), String> {
+        let status = self.proc("status");
+        let value =
+            |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let caught = value("SigCgt:").map_or(0, |mask| u64::from_str_radix(mask, 16).unwrap());
+        let ended = value("State:").is_some_and(|state| state.starts_with('Z'));
+        let catches = ended || caught >> (signal.as_raw() - 1) & 1 == 1;
+        catches.then_some(()).ok_or_else(|| format!("SigCgt {caught:x}"))
     }
 
     /// Its exit status, if it has exited.
