@@ -40,7 +40,7 @@ impl Serialize for HeartbeatTime {
     }
 }
 
-/// What a heartbeat says.
+/// The content of a heartbeat.
 ///
 /// Many fields: one for each member of the record.
 #[derive(Clone, Copy, Debug, Default, Serialize)]

@@ -14,7 +14,7 @@ use super::short_text::{ShortText, short};
 use super::split_body::{SplitBody, UnreadableBody};
 use crate::json::{is_key, state};
 
-/// What encloses the next token, as far as it matters.
+/// The container around the next token, as far as it matters.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Enclosure {
     /// Nothing.
@@ -63,7 +63,7 @@ impl Interest {
 /// Where the walk through the body is.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
-    /// What was found.
+    /// The items and faults found so far.
     pub(super) split: SplitBody,
     /// Tokens within more containers than this are of no interest.
     watched: usize,
@@ -93,7 +93,7 @@ impl Outline {
         depth <= self.watched
     }
 
-    /// What is of interest within this many containers.
+    /// Which tokens matter within this many containers.
     #[inline]
     pub(super) fn watch(&self, depth: usize) -> Interest {
         if depth > self.watched {

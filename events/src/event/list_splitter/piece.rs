@@ -10,7 +10,7 @@ pub(super) struct BodyPiece<'a> {
     pub(super) lines: &'a mut Vec<u8>,
     /// Where the block begins.
     pub(super) block: usize,
-    /// What the block holds.
+    /// The tokens of the block.
     pub(super) found: BlockTokens,
 }
 
