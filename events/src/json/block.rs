@@ -24,6 +24,34 @@ pub(super) fn container_end(line: &[u8], from: usize) -> Option<(usize, u32)> {
     walk.step(&last).map(|end| (at + end, walk.deepest))
 }
 
+/// The end of the object or array that begins at `from`. If it does not end, `None`, and `open` gets the places of the
+/// objects and arrays that are still open, from the outermost one on, as many as it has room for.
+pub(crate) fn container_end_or_open(
+    line: &[u8],
+    from: usize,
+    open: &mut Vec<usize>,
+    room: usize,
+) -> Option<usize> {
+    let mut walk = BlockWalk::default();
+    let mut last = [b' '; SIZE];
+    let (blocks, rest) = line.get(from..)?.as_chunks::<SIZE>();
+    last[..rest.len()].copy_from_slice(rest);
+    open.clear();
+    for (at, block) in (from..).step_by(SIZE).zip(blocks.iter().chain(std::iter::once(&last))) {
+        let end = walk.each_bracket(block, |depth, bit, opens| {
+            if opens && depth < room {
+                open.push(at + bit);
+            } else if !opens {
+                open.truncate(depth);
+            }
+        });
+        if let Some(end) = end {
+            return Some(at + end);
+        }
+    }
+    None
+}
+
 /// The state carried from one block to the next.
 #[derive(Default)]
 struct BlockWalk {
@@ -36,22 +64,52 @@ impl BlockWalk {
     /// The index one past the bracket that closes the container, if it is in this block.
     #[inline]
     fn step(&mut self, block: &[u8; SIZE]) -> Option<usize> {
-        let Marks { quotes, backslashes, mut open, mut close } = marks(block);
-        let Quoted { string, .. } = self.quoted.step(quotes, backslashes);
-        (open, close) = (open & !string, close & !string);
+        let (open, close) = self.brackets(block);
         let opens = open.count_ones();
         if close.count_ones() < self.depth && self.depth + opens <= self.deepest {
             self.depth = self.depth + opens - close.count_ones();
             return None;
         }
+        self.count(open, close, |_, _, _| {})
+    }
+
+    /// As [`BlockWalk::step`]. Calls `each` for every bracket, with the depth outside of its container, its index, and
+    /// whether it opens one.
+    fn each_bracket(
+        &mut self,
+        block: &[u8; SIZE],
+        each: impl FnMut(usize, usize, bool),
+    ) -> Option<usize> {
+        let (open, close) = self.brackets(block);
+        self.count(open, close, each)
+    }
+
+    /// The brackets outside of strings, one bit per byte: those that open and those that close.
+    #[inline]
+    fn brackets(&mut self, block: &[u8; SIZE]) -> (u64, u64) {
+        let Marks { quotes, backslashes, open, close } = marks(block);
+        let Quoted { string, .. } = self.quoted.step(quotes, backslashes);
+        (open & !string, close & !string)
+    }
+
+    #[inline]
+    fn count(
+        &mut self,
+        open: u64,
+        close: u64,
+        mut each: impl FnMut(usize, usize, bool),
+    ) -> Option<usize> {
         let mut brackets = open | close;
         while brackets != 0 {
             let bit = brackets.trailing_zeros();
-            if open >> bit & 1 == 1 {
+            let opens = open >> bit & 1 == 1;
+            if opens {
+                each(self.depth as usize, bit as usize, opens);
                 self.depth += 1;
                 self.deepest = self.deepest.max(self.depth);
             } else {
                 self.depth = self.depth.saturating_sub(1);
+                each(self.depth as usize, bit as usize, opens);
                 if self.depth == 0 {
                     return Some(bit as usize + 1);
                 }
@@ -130,6 +188,25 @@ mod tests {
         None
     }
 
+    /// Reference implementation: the brackets from which on the line does not end.
+    fn opened(line: &[u8], from: usize, room: usize) -> Vec<usize> {
+        let inside = |at: usize| {
+            let (mut string, mut escaped) = (false, false);
+            for byte in &line[from..at] {
+                let before = std::mem::take(&mut escaped);
+                match byte {
+                    b'\\' => escaped = !before,
+                    b'"' if !before => string = !string,
+                    _ => {}
+                }
+            }
+            string
+        };
+        let opens = |at: &usize| matches!(line[*at], b'{' | b'[') && !inside(*at);
+        let starts = (from..line.len()).filter(opens);
+        starts.filter(|at| slowly(line, *at).is_none()).take(room).collect()
+    }
+
     proptest! {
         #[test]
         fn blocks_agree_with_single_bytes(
@@ -138,6 +215,14 @@ mod tests {
         ) {
             let line = [vec![b'"'; from], vec![b'{'], text].concat();
             prop_assert_eq!(container_end(&line, from), slowly(&line, from));
+            for room in [2, 64] {
+                let mut open = Vec::new();
+                let end = container_end_or_open(&line, from, &mut open, room);
+                prop_assert_eq!(end, slowly(&line, from).map(|(end, _)| end));
+                if end.is_none() {
+                    prop_assert_eq!(open, opened(&line, from, room));
+                }
+            }
         }
     }
 }

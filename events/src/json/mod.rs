@@ -17,6 +17,7 @@ mod tokens;
 mod unescape;
 mod walk;
 
+pub(crate) use block::container_end_or_open;
 #[cfg(test)]
 pub(crate) use grammar::DEEPEST;
 pub(crate) use grammar::{Grammar, GrammarFault, next, same_container, state, state_of};

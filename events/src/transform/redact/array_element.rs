@@ -12,6 +12,7 @@ use crate::json::{self, string_end};
 impl Walk<'_> {
     /// Handles one element. Returns the end of it, or the place inside it where the walk goes on.
     pub(super) fn element(&mut self, at: usize) -> Option<usize> {
+        let at = self.next_element(at);
         let flags = self.flags();
         if flags.has(Flags::EVERY) {
             match self.steps.step(self.context, None) {

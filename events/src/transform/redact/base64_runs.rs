@@ -98,11 +98,15 @@ fn looks_random(run: &[u8]) -> bool {
         // Most runs without capitals are identifiers.
         return false;
     }
+    // Random text from its beginning on.
+    let begins = || run.first_chunk::<RUN>().is_some_and(|first| changes_often(first));
+    if !run.contains(&b'\\') {
+        return begins()
+            || (run.len() >= 4 * RUN || is_varied(run))
+                && run.windows(RUN).step_by(8).skip(1).any(changes_often);
+    }
     if run.len() < 4 * RUN && !is_varied(run) {
         return false;
-    }
-    if !run.contains(&b'\\') {
-        return run.windows(RUN).step_by(8).any(changes_often);
     }
     // All of it is ASCII. `&`, which the API server escapes, is not part of a run.
     str::from_utf8(run).is_ok_and(|run| {
@@ -111,23 +115,22 @@ fn looks_random(run: &[u8]) -> bool {
     })
 }
 
-/// Whether case and digits change often: from byte to byte in random text, from word to word in names and paths.
+/// Whether case and digits change often: from byte to byte in random text, from word to word in names and paths. The
+/// text is short ([`RUN`]). The loop does not branch, since in random text no branch can be predicted.
 fn changes_often(run: &[u8]) -> bool {
-    let (mut upper, mut lower, mut digit, mut changes, mut pairs) = (0, 0, 0, 0, 0);
+    let (mut upper, mut lower, mut digit, mut changes, mut pairs) =
+        (0_u32, 0_u32, 0_u32, 0_u32, 0_u32);
     let mut last = Class::Outside;
     for byte in run {
         let class = CLASSES[*byte as usize];
-        match class {
-            Class::Upper => {
-                upper += 1;
-                pairs += usize::from(last == Class::Upper);
-            }
-            Class::Lower => lower += 1,
-            Class::Digit => digit += 1,
-            Class::Sign | Class::Outside => continue,
-        }
-        changes += usize::from(class != last);
-        last = class;
+        let is = |other: Class| u32::from(class == other);
+        let counts = is(Class::Upper) | is(Class::Lower) | is(Class::Digit);
+        upper += is(Class::Upper);
+        lower += is(Class::Lower);
+        digit += is(Class::Digit);
+        pairs += is(Class::Upper) & u32::from(last == Class::Upper);
+        changes += counts & u32::from(class != last);
+        last = if counts == 1 { class } else { last };
     }
     let mixed = upper > 1 && lower > 1 && changes * 10 >= (upper + lower + digit) * 3;
     // A name in camel case has one capital letter per word and rarely ends with digits.

@@ -165,22 +165,22 @@ impl Walk<'_> {
             }
             "user" | "impersonatedUser" => return self.user(value, every),
             "requestObject" | "responseObject" => {
-                return self.root(value.start, event.with(Flags::ROOT));
+                return self.whole(value, event.with(Flags::ROOT));
             }
             "annotations" => {
                 // The patches of webhooks have the same kind of content as the body.
-                return self.root(value.start, event.without(Flags::MESSAGE).with(Flags::AUDIT));
+                return self.whole(value, event.without(Flags::MESSAGE).with(Flags::AUDIT));
             }
             "responseStatus" => {
                 let flags = event.without(Flags::SECRET.with(Flags::DATA));
-                return self.root(value.start, flags);
+                return self.whole(value, flags);
             }
             "objectRef" => return self.object(value, every),
             _ => {
                 if let Some(masked) = self.renamed(key.clone(), name) {
                     self.edits.replace(key.clone(), &masked);
                 }
-                return self.root(value.start, every);
+                return self.whole(value, every);
             }
         };
         if let Some(masked) = masked {
@@ -215,13 +215,13 @@ impl Walk<'_> {
                 }
             }
         }
-        self.root(at.start, flags.with(Flags::USER))
+        self.whole(at, flags.with(Flags::USER))
     }
 
     /// Handles the object reference. The name of an OAuth token is itself a token.
     fn object(&mut self, at: &Range<usize>, flags: Flags) -> Option<usize> {
         let named = Flags::NAMED.with(Flags::NAME).when(self.context.flags.has(Flags::NAMED));
-        self.root(at.start, flags.with(named))
+        self.whole(at, flags.with(named))
     }
 }
 

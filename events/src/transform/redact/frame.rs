@@ -29,6 +29,8 @@ pub(super) struct PatchOperation {
 /// An open object or array.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
+    /// The place of its bracket.
+    pub(super) start: usize,
     pub(super) flags: Flags,
     pub(super) object: bool,
     /// A member or element was already read.
@@ -46,8 +48,9 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub(super) fn new(object: bool, flags: Flags) -> Self {
+    pub(super) fn new(start: usize, object: bool, flags: Flags) -> Self {
         Self {
+            start,
             flags,
             object,
             begun: false,
@@ -58,6 +61,15 @@ impl Frame {
             waiting: WaitingMark::default(),
             steps: 0,
         }
+    }
+
+    /// Whether nothing that was read so far matters for members and elements without hits.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.flags.everything()
+            && !self.secret
+            && !self.command.is_open()
+            && !self.named.is_any()
+            && matches!(self.operation.target, None | Some(PatchTarget::Plain))
     }
 
     /// Whether the `value` of this object is a secret, judged by the members read so far.

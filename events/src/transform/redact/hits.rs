@@ -93,13 +93,6 @@ impl Hits {
         &self.all[first..first + count]
     }
 
-    /// The last hit before a place, and the first at or after it.
-    pub(super) fn around(&self, at: usize) -> (Option<usize>, Option<usize>) {
-        let next = self.all.partition_point(|hit| (hit.at as usize) < at);
-        let place = |hit: &Hit| hit.at as usize;
-        (self.all[..next].last().map(place), self.all.get(next).map(place))
-    }
-
     /// Translates the hits in a string as it is written (at `at`) to places in its decoded text. Searching the text
     /// again would cost as much as the first search. `None` if escapes may hide more hits.
     pub(super) fn read(&self, raw: &[u8], at: Range<usize>, text: &[u8]) -> Option<Self> {
@@ -136,28 +129,56 @@ impl Hits {
     }
 }
 
-/// The hits of a line, for a walk that asks again and again for the next one.
+/// The hits of a line, for a walk that asks for the next one again and again. The places that it asks about grow, but
+/// for a few steps back.
 #[derive(Debug)]
 pub(super) struct HitLookup<'h> {
     pub(super) all: &'h Hits,
-    /// A cached range without hits, and where it ends; most queries fall into it again.
-    quiet: Cell<(usize, usize)>,
+    /// The index of the hit that the last question found.
+    near: Cell<usize>,
 }
+
+/// How many hits are passed one by one before a binary search.
+const STEPS: usize = 4;
 
 impl<'h> HitLookup<'h> {
     pub(super) fn new(all: &'h Hits) -> Self {
-        Self { all, quiet: Cell::new((1, 0)) }
+        Self { all, near: Cell::new(0) }
     }
 
     /// The place of the first hit at or after `at`.
+    #[inline]
     pub(super) fn next(&self, at: usize) -> usize {
-        let (from, to) = self.quiet.get();
-        if from <= at && at <= to {
-            return to;
+        self.place(self.index(at))
+    }
+
+    /// The hits that begin in a range.
+    pub(super) fn within(&self, at: &Range<usize>) -> &'h [Hit] {
+        let rest = &self.all.all[self.index(at.start)..];
+        let count = rest.iter().take_while(|hit| (hit.at as usize) < at.end).count();
+        &rest[..count]
+    }
+
+    /// The place of a hit by its index; beyond any line if there is none.
+    #[inline]
+    fn place(&self, index: usize) -> usize {
+        self.all.all.get(index).map_or(usize::MAX, |hit| hit.at as usize)
+    }
+
+    /// The index of the first hit at or after `at`.
+    #[inline]
+    fn index(&self, at: usize) -> usize {
+        let near = self.near.get();
+        if near == 0 || self.place(near - 1) < at {
+            for index in near..near + STEPS {
+                if self.place(index) >= at {
+                    self.near.set(index);
+                    return index;
+                }
+            }
         }
-        let (last, next) = self.all.around(at);
-        let next = next.unwrap_or(usize::MAX);
-        self.quiet.set((last.map_or(0, |last| last + 1), next));
-        next
+        let index = self.all.all.partition_point(|hit| (hit.at as usize) < at);
+        self.near.set(index);
+        index
     }
 }

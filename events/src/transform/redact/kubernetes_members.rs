@@ -16,7 +16,7 @@ impl Walk<'_> {
     pub(super) fn managed_fields(&mut self, start: usize, at: usize) -> Option<usize> {
         let end = self.over(at)?;
         let mut sets = None;
-        let bad = self.hits.all.within(at..end).iter().any(|hit| {
+        let bad = self.hits.within(&(at..end)).iter().any(|hit| {
             let from = hit.at as usize;
             match hit.what {
                 What::Word | What::Key | What::Program | What::Quoted => {
@@ -96,7 +96,7 @@ impl Walk<'_> {
     }
 
     /// Remembers which columns of a Table have suspicious names; a custom resource can define any columns.
-    pub(super) fn columns(&mut self, at: usize) -> Option<usize> {
+    pub(super) fn columns(&mut self, at: usize, flags: Flags) -> Option<usize> {
         let line = self.line;
         let mut index = 0;
         elements(line, at, |column| {
@@ -111,7 +111,7 @@ impl Walk<'_> {
             }
             index += 1;
         });
-        self.over(at)
+        self.any(at, flags)
     }
 
     /// Redacts the strings of a row in the suspicious columns.
@@ -122,6 +122,10 @@ impl Walk<'_> {
         for (index, cell) in cells.into_iter().enumerate() {
             let inside = cell.at.range();
             if !cell.string {
+                // The API server writes no objects here.
+                if cell.depth > 0 && self.any_hit(&inside) {
+                    self.blank(inside, false);
+                }
                 continue;
             }
             if self.columns.contains(&index) {

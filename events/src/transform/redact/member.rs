@@ -160,7 +160,7 @@ impl Walk<'_> {
                 self.waiting.data.push(Member { key: start, value: at });
                 return self.string(at, flags, true);
             }
-            "columnDefinitions" if flags.has(Flags::ROOT) => return self.columns(at),
+            "columnDefinitions" if flags.has(Flags::ROOT) => return self.columns(at, below),
             "cells" if flags.has(Flags::CELLS) && self.line.get(at) == Some(&b'[') => {
                 return self.cells(at);
             }
@@ -182,7 +182,13 @@ impl Walk<'_> {
         if string {
             let end = string_end(self.line, at + 1)?;
             match name {
-                "kind" => self.kind(at + 1..end),
+                "kind" => {
+                    let secret = self.kind(at + 1..end);
+                    if secret && !flags.has(Flags::EVERY.with(Flags::HOT)) {
+                        // The word `Secret` is a hit, and says no more than the kind.
+                        return Some(end + 1);
+                    }
+                }
                 "name" | "key" | "setting" | "headerName" | "envName" | "variable"
                 | "parameter" | "property" | "option" => self.naming(at + 1..end),
                 "op" => self.top(|frame| frame.operation.op = true),
@@ -285,10 +291,12 @@ impl Walk<'_> {
         }
     }
 
-    fn kind(&mut self, at: Range<usize>) {
+    /// Notes whether a kind says that the object is a Secret or a list of them, and returns it.
+    fn kind(&mut self, at: Range<usize>) -> bool {
         let kind = json::unescape(&self.line[at]);
         let secret = matches!(kind.as_ref(), "Secret" | "SecretList");
         self.top(|frame| frame.secret |= secret);
+        secret
     }
 
     fn naming(&mut self, at: Range<usize>) {
@@ -305,7 +313,7 @@ impl Walk<'_> {
     pub(super) fn renamed(&self, at: Range<usize>, name: &str) -> Option<Vec<u8>> {
         let shape =
             |what: What| !matches!(what, What::Word | What::Key | What::Program | What::Quoted);
-        if !self.any_hit(&at) || !self.hits.all.within(at).iter().any(|hit| shape(hit.what)) {
+        if !self.hits.within(&at).iter().any(|hit| shape(hit.what)) {
             return None;
         }
         let masked = self.redaction.masked(name, self.context)?;

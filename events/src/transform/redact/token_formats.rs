@@ -51,7 +51,9 @@ pub(super) struct Formats {
     heads: Vec<(Vec<u8>, usize)>,
     /// For each first byte, the index of the first prefix in `heads`.
     firsts: [usize; 256],
-    /// A Bloom-like filter: one bit per hash of the first three bytes of a prefix. One look rejects most words.
+    /// One bit for each pair of bytes: whether a prefix begins with them. One look rejects most words.
+    pairs: Box<[u64; 1024]>,
+    /// A Bloom-like filter: one bit per hash of the first three bytes of a prefix.
     begins: Box<[u64; 1024]>,
     /// Rows without a literal prefix; `any` is one pattern for all of them.
     joined: Vec<usize>,
@@ -79,6 +81,7 @@ impl Formats {
             rows: Vec::new(),
             heads: Vec::new(),
             firsts: [0; 256],
+            pairs: Box::new([0; 1024]),
             begins: Box::new([0; 1024]),
             joined: Vec::new(),
             any: OnceLock::new(),
@@ -96,11 +99,11 @@ impl Formats {
             } else {
                 for literal in prefixes {
                     let head = literal.as_bytes();
+                    set(&mut all.pairs, pair(head[0], head[1]));
                     // After a prefix of two bytes, any third byte may follow.
                     let thirds = head.get(2).map_or(0..=u8::MAX, |third| *third..=*third);
                     for third in thirds {
-                        let bit = hash([head[0], head[1], third]);
-                        all.begins[bit / 64] |= 1 << (bit % 64);
+                        set(&mut all.begins, hash([head[0], head[1], third]));
                     }
                     all.heads.push((head.to_vec(), index));
                 }
@@ -205,9 +208,8 @@ impl Formats {
     /// Whether a token with a literal prefix may begin at a place.
     #[inline]
     fn may_begin(&self, text: &[u8], at: usize) -> bool {
-        let Some(head) = text[at..].first_chunk() else { return false };
-        let bit = hash(*head);
-        self.begins[bit / 64] >> (bit % 64) & 1 == 1
+        let Some(head @ [first, second, _]) = text[at..].first_chunk() else { return false };
+        has(&self.pairs, pair(*first, *second)) && has(&self.begins, hash(*head))
     }
 
     /// The secret of the token that begins at a place.
@@ -243,6 +245,18 @@ impl Formats {
         (digits || secret.len() > 26 && is_mixed(secret.as_bytes()))
             .then(|| at + secret.start()..at + secret.end())
     }
+}
+
+fn has(bits: &[u64; 1024], bit: usize) -> bool {
+    bits[bit / 64] >> (bit % 64) & 1 == 1
+}
+
+fn set(bits: &mut [u64; 1024], bit: usize) {
+    bits[bit / 64] |= 1 << (bit % 64);
+}
+
+fn pair(first: u8, second: u8) -> usize {
+    usize::from(first) << 8 | usize::from(second)
 }
 
 /// Hashes three bytes to 16 bits.

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::Redaction;
+use super::ahead::Ahead;
 use super::context::Context;
 use super::custom::Steps;
 use super::flags::Flags;
@@ -34,6 +35,9 @@ pub(super) struct Walk<'w> {
     pub(super) context: &'w Context<'w>,
     pub(super) line: &'w [u8],
     pub(super) hits: HitLookup<'w>,
+    ahead: Ahead,
+    /// Where the value that is walked ends, if it is known.
+    end: Option<usize>,
     pub(super) edits: &'w mut Edits,
     /// Number of walks around this one.
     pub(super) nested: u8,
@@ -61,6 +65,8 @@ impl<'w> Walk<'w> {
             context,
             line,
             hits: HitLookup::new(hits),
+            ahead: Ahead::default(),
+            end: None,
             edits,
             nested,
             seen: false,
@@ -130,6 +136,14 @@ impl<'w> Walk<'w> {
         self.member(at + 1..end, blank(self.line, colon + 1))
     }
 
+    /// Walks through the value in a range.
+    pub(super) fn whole(&mut self, at: &Range<usize>, flags: Flags) -> Option<usize> {
+        self.end = Some(at.end);
+        let end = self.root(at.start, flags);
+        self.end = None;
+        end
+    }
+
     /// Enters an object or array, or skips it if it has no hits.
     pub(super) fn open(&mut self, at: usize, flags: Flags) -> Option<usize> {
         if self.frames.len() >= DEEPEST {
@@ -139,14 +153,18 @@ impl<'w> Walk<'w> {
         }
         if self.frames.len() < GUIDED && !flags.everything() && self.may_skip() {
             let next = self.hits.next(at);
+            if let Some(end) = self.end.filter(|end| *end <= next && self.is_plain()) {
+                // Nothing that follows has a hit.
+                self.frames.clear();
+                return Some(end);
+            }
             let end = if next >= self.line.len() {
                 Some(value(self.line, at)?.1)
-            } else if next > at + NEAR {
-                // If the value ends before the next hit, it has none; to check that, it is enough to read up to that
-                // hit.
-                value(&self.line[..next], at).map(|(_, end)| end)
+            } else if next > at + NEAR && !(self.frames.is_empty() && self.end.is_some()) {
+                // If the value ends before the next hit, it has none.
+                self.ahead.end_before(self.line, at, next)
             } else {
-                // Walking reaches the hit sooner.
+                // It is known that the hit is in it, or walking reaches the hit sooner.
                 None
             };
             if end.is_some() {
@@ -156,7 +174,7 @@ impl<'w> Walk<'w> {
                 return end;
             }
         }
-        let mut frame = Frame::new(self.line[at] == b'{', flags);
+        let mut frame = Frame::new(at, self.line[at] == b'{', flags);
         frame.waiting = WaitingMark {
             data: self.waiting.data.len(),
             values: self.waiting.values.len(),
@@ -165,6 +183,23 @@ impl<'w> Walk<'w> {
         frame.steps = self.steps.enter(flags.has(Flags::ROOT) && frame.object, self.context);
         self.frames.push(frame);
         Some(at + 1)
+    }
+
+    /// Whether what was read so far does not matter for what follows, if that has no hits.
+    fn is_plain(&self) -> bool {
+        self.reach == Reach::Place
+            && self.waiting.values.is_empty()
+            && self.columns.is_empty()
+            && self.frames.iter().all(Frame::is_plain)
+    }
+
+    /// The element that an array goes on with: elements without hits are passed over where the place of the next hit
+    /// is known.
+    pub(super) fn next_element(&self, at: usize) -> usize {
+        let known = |frame: &Frame| self.ahead.element(frame.start, self.hits.next(at));
+        let plain = self.frames.last().filter(|frame| frame.is_plain());
+        let next = plain.filter(|_| self.reach == Reach::Place).and_then(known);
+        next.map_or(at, |next| next.max(at))
     }
 
     /// Whether values without hits are skipped.

@@ -38,6 +38,9 @@ const KEYS: &[&str] = &[
     "binaryData",
     "extra",
     "message",
+    "columnDefinitions",
+    "rows",
+    "cells",
 ];
 const VALUES: &[&str] = &[
     "x",
