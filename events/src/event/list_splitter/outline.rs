@@ -221,7 +221,7 @@ impl Outline {
         match (self.place, self.member) {
             (Enclosure::Item, ListMember::Kind) if key => self.item.kind = true,
             (Enclosure::Item, ListMember::Version) if key => self.item.version = true,
-            (Enclosure::Item | Enclosure::List, ListMember::Version) => {
+            (Enclosure::Item | Enclosure::List, ListMember::Version) if !key => {
                 self.version.clear();
                 self.version.extend_from_slice(text.unwrap_or_default());
             }

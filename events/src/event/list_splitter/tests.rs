@@ -74,6 +74,17 @@ fn only_what_an_item_lacks_is_put_in_front() {
 }
 
 #[test]
+fn a_version_that_is_no_text_is_none() {
+    for version in ["{}", "[]", "null", "1", "true", r#"{"apiVersion":"x"}"#, r#"["x"]"#] {
+        let body = format!(r#"{{"apiVersion":{version},"items":[{{"a":1}}],"kind":"EventList"}}"#);
+        check(body, &v1(r#""a":1}"#), None);
+        let twice = format!(r#"{{"apiVersion":"x","apiVersion":{version},"items":[{{"a":1}}]}}"#);
+        let line = "{\"kind\":\"Event\",\"apiVersion\":\"x\",\"a\":1}\n";
+        check(twice, line, None);
+    }
+}
+
+#[test]
 fn items_have_the_version_of_their_list_if_it_comes_before_them() {
     let beta = "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1beta1\",\"a\":1}\n";
     check(
