@@ -19,6 +19,7 @@
 //! | `transform` | what leaves the node of an event: policy, redaction, shrinking, filter |
 //! | `telemetry` | every number, state and log line |
 //! | `input` | files into whole events, through rename and gzip |
+//! | `tls` | certificates and keys from PEM files, for both sides of TLS |
 //! | `own_log` | a log that the agent writes itself, and then follows |
 //! | `receive` | the API server's audit webhook into an own log |
 //! | `output` | events into requests, answers into verdicts |
@@ -53,6 +54,7 @@ mod receive;
 mod replay;
 mod server;
 mod telemetry;
+mod tls;
 mod verify;
 
 pub(crate) use auditrail_events::{event, json, transform};

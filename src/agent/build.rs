@@ -1,7 +1,6 @@
 //! Builds inputs, outputs and pipelines from the configuration and the checkpoint.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +16,7 @@ use crate::event::{Key, SeenGenerations};
 use crate::input::{Input, Large, Reader};
 use crate::own_log::OwnLog;
 use crate::pipeline::Pipeline;
-use crate::receive::{self, Receiver};
+use crate::receive::{self, Listening, Receiver};
 use crate::telemetry::{Telemetry, systemd_fdstore};
 
 /// The sources of the parts.
@@ -34,7 +33,7 @@ pub(super) struct AgentBuilder<'a> {
 }
 
 /// The listening sockets of the webhooks, by input.
-pub(super) type Listeners = HashMap<Arc<str>, TcpListener>;
+pub(super) type Listeners = HashMap<Arc<str>, Listening>;
 
 /// What was built, in the order of the configuration.
 #[derive(Default)]
@@ -114,12 +113,13 @@ impl AgentBuilder<'_> {
         let reader = Arc::downgrade(input);
         let is_passed =
             move |id| reader.upgrade().is_some_and(|input: Arc<Input>| input.is_passed(id));
+        let Some(listening) = self.listeners.get(name) else {
+            anyhow::bail!("nobody listens for inputs.{name}");
+        };
         Ok(Receiver {
             input: Arc::clone(name),
-            listener: match self.listeners.get(name) {
-                Some(listener) => listener.try_clone()?,
-                None => anyhow::bail!("nobody listens for inputs.{name}"),
-            },
+            listener: listening.listener.try_clone()?,
+            access: Arc::clone(&listening.access),
             spool: own_log.start(name, is_passed)?,
             key: self.key.clone(),
             stats: self.telemetry.webhook(name),
@@ -185,8 +185,7 @@ pub(super) async fn listen_for_webhooks(config: &Config) -> anyhow::Result<Liste
     for input in &config.inputs {
         if let InputKind::Webhook(webhook) = input {
             let name = &webhook.log.name;
-            let listener = receive::bind(name, &webhook.listen).await?;
-            listeners.insert(Arc::clone(name), listener);
+            listeners.insert(Arc::clone(name), receive::bind(webhook).await?);
         }
     }
     Ok(listeners)

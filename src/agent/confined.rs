@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::own_files::named_files;
-use crate::config::{Config, FollowedLog, OutputKind};
+use crate::config::{Config, FollowedLog, OutputKind, WebhookInput};
 use crate::confine::{Allowed, Confinement, Purpose, Replaced, Strength, confine};
 use crate::disk;
 
@@ -146,7 +146,8 @@ fn system() -> Vec<Allowed> {
 /// The paths that the agent needs under this configuration, which was read from `path`.
 fn own(config: &Config, path: &Path) -> Vec<Allowed> {
     // The agent reads these again while it runs.
-    let named = config.outputs.iter().flat_map(named_files).map(|(file, _)| file);
+    let named = config.outputs.iter().flat_map(named_files);
+    let named = named.chain(config.webhooks().flat_map(WebhookInput::files)).map(|(file, _)| file);
     let files = iter::once(path).chain(named).flat_map(with_neighbours);
     let logs = config.logs().flat_map(followed);
     let written = iter::once(config.state_dir.clone()).chain(written(config));

@@ -36,11 +36,15 @@ pub(crate) fn exposed(config: &Config, path: &Path) -> Vec<(String, Finding)> {
     let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     let mut found: Vec<(String, Finding)> = Vec::new();
     found.extend(configuration(config, path, in_pod).map(|one| ("configuration".to_owned(), one)));
+    for webhook in config.webhooks() {
+        let of = |one| (format!("inputs.{}", webhook.log.name), one);
+        found.extend(secret_files(webhook.files(), in_pod).into_iter().map(of));
+    }
     for output in &config.outputs {
         let Some(http) = output.kind.http() else { continue };
         let query = output.kind.has_telling_query();
         let subject = || format!("outputs.{}", output.name);
-        found.extend(secret_files(http, in_pod).into_iter().map(|one| (subject(), one)));
+        found.extend(secret_files(named(http), in_pod).into_iter().map(|one| (subject(), one)));
         let unsafe_url =
             output.kind.endpoints().iter().find_map(|url| in_the_clear(url, http, query));
         found.extend(unsafe_url.map(|one| (subject(), one)));
@@ -74,7 +78,7 @@ fn configuration(config: &Config, path: &Path, in_pod: bool) -> Option<Finding> 
     Some(Finding::warn(what, hint))
 }
 
-fn secret_files(http: &Http, in_pod: bool) -> Vec<Finding> {
+fn secret_files(named: Vec<(&Path, &'static str)>, in_pod: bool) -> Vec<Finding> {
     let finding = |(path, key): (&Path, &str)| {
         let meta = fs::metadata(path).ok()?;
         let mount = Mount::of(path);
@@ -87,7 +91,9 @@ fn secret_files(http: &Http, in_pod: bool) -> Vec<Finding> {
             ));
         }
         // Certificates are public.
-        if matches!(key, "tls.ca_file" | "tls.cert_file") || (in_pod && mount.read_only) {
+        if matches!(key, "tls.ca_file" | "tls.cert_file" | "tls.client_ca_file")
+            || (in_pod && mount.read_only)
+        {
             return None;
         }
         let whose = others_read(&meta)?;
@@ -95,7 +101,7 @@ fn secret_files(http: &Http, in_pod: bool) -> Vec<Finding> {
             format!("{shown}, which `{key}` names, holds a secret and can be read by {whose}");
         Some(Finding::warn(what, format!("chmod 0600 {shown}")))
     };
-    named(http).into_iter().filter_map(finding).collect()
+    named.into_iter().filter_map(finding).collect()
 }
 
 /// Credentials over plain HTTP. A name inside the cluster is no exception: anybody on the network of the node or of

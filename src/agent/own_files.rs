@@ -14,8 +14,7 @@ use super::parts::inputs_of;
 use super::transforms::NotAccepted;
 use crate::checkpoint::Store;
 use crate::config::{
-    Auth, Config, FollowedLog, Http, Output, OutputKind, RedactMode, SPOOLS, SecretSource,
-    is_backup,
+    Config, FollowedLog, Http, Output, OutputKind, RedactMode, SPOOLS, SecretSource, is_backup,
 };
 use crate::output::Finding;
 
@@ -205,6 +204,11 @@ impl Owned {
             logs.push((Spot::of(&input.path), format!("inputs.{}", input.name)));
         }
         let mut files = vec![(Spot::of(path), "the configuration".to_owned())];
+        for webhook in config.webhooks() {
+            let input = &webhook.log.name;
+            let of = |key: &str| format!("the file that `{key}` of inputs.{input} names");
+            files.extend(webhook.files().into_iter().map(|(path, key)| (Spot::of(path), of(key))));
+        }
         for output in &config.outputs {
             let of = |key: &str| format!("the file that `{key}` of outputs.{} names", output.name);
             let named = named_files(output).into_iter();
@@ -278,17 +282,10 @@ pub(super) fn named_files(output: &Output) -> Vec<(&Path, &'static str)> {
 
 /// The files that an HTTP output reads, and the configuration keys that name them.
 pub(crate) fn named(http: &Http) -> Vec<(&Path, &'static str)> {
-    let mut files: Vec<(&Path, &'static str)> = Vec::new();
-    let secret = match &http.auth {
-        Auth::None => None,
-        Auth::Basic { password, .. } => Some((password, "password_file")),
-        Auth::Bearer(token) => Some((token, "bearer_token_file")),
-        Auth::ApiKey(key) => Some((key, "api_key_file")),
-    };
-    let headers = http.headers.iter().map(|(_, value)| (value, "headers"));
-    for (source, key) in secret.into_iter().chain(headers) {
+    let mut files: Vec<(&Path, &'static str)> = http.auth.file().into_iter().collect();
+    for (_, source) in &http.headers {
         if let SecretSource::File(path) = source {
-            files.push((path, key));
+            files.push((path, "headers"));
         }
     }
     if let Some(path) = &http.tls.ca_file {

@@ -1,6 +1,6 @@
 //! Settings of every HTTP output: TLS, credentials, timeout, proxy, headers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::http::header::{HeaderName, HeaderValue};
@@ -30,7 +30,7 @@ pub(crate) struct Tls {
     pub(crate) client: Option<(PathBuf, PathBuf)>,
 }
 
-/// Credentials sent with every request.
+/// Credentials of every request: those that an output sends, or those that a webhook asks for.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Auth {
     #[default]
@@ -108,7 +108,7 @@ impl Tls {
 }
 
 impl Auth {
-    fn read(table: &mut Table<'_>, api_keys: bool) -> Result<Self, ConfigError> {
+    pub(super) fn read(table: &mut Table<'_>, api_keys: bool) -> Result<Self, ConfigError> {
         let mut found = Vec::new();
         if let Some(item) = table.get("basic_auth") {
             let item = item.hide();
@@ -125,6 +125,20 @@ impl Auth {
                 Err(second.wrong("credentials are given twice in this table: keep one of them"))
             }
             None => Ok(found.pop().map_or(Self::None, |(auth, _)| auth)),
+        }
+    }
+
+    /// The file that holds the secret, if it is in one, with its key.
+    pub(crate) fn file(&self) -> Option<(&Path, &'static str)> {
+        let (secret, key) = match self {
+            Self::None => return None,
+            Self::Basic { password, .. } => (password, "password_file"),
+            Self::Bearer(token) => (token, "bearer_token_file"),
+            Self::ApiKey(key) => (key, "api_key_file"),
+        };
+        match secret {
+            SecretSource::File(path) => Some((path, key)),
+            SecretSource::Inline(_) => None,
         }
     }
 

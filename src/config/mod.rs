@@ -65,7 +65,7 @@ pub(crate) use spool::{SPOOL_FILE, SPOOLS, Spool};
 pub(crate) use transform::{Redact, RedactMode, Transform};
 pub(crate) use value::{duration, size};
 pub(crate) use waits::Waits;
-pub(crate) use webhook::WebhookInput;
+pub(crate) use webhook::{WebhookInput, WebhookTls};
 
 use item::Item;
 use paths::Paths;
@@ -116,6 +116,14 @@ impl Config {
     /// The logs that the inputs follow.
     pub(crate) fn logs(&self) -> impl ExactSizeIterator<Item = &FollowedLog> {
         self.inputs.iter().map(InputKind::log)
+    }
+
+    /// The receivers of the API server's webhook.
+    pub(crate) fn webhooks(&self) -> impl Iterator<Item = &WebhookInput> {
+        self.inputs.iter().filter_map(|input| match input {
+            InputKind::Webhook(webhook) => Some(webhook),
+            InputKind::File(_) => None,
+        })
     }
 
     /// Reads a configuration file. `${NAME}` is replaced by an environment variable of this process.

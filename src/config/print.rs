@@ -11,7 +11,7 @@ use toml_writer::{ToTomlKey, ToTomlValue as _, TomlStringBuilder};
 
 use super::input::InputKind;
 use super::value::{show_duration, show_size};
-use super::{Backups, Config, FollowedLog, MinFree, StartAt, WebhookInput};
+use super::{Backups, Config, FollowedLog, MinFree, StartAt, WebhookInput, WebhookTls};
 
 mod output;
 mod transform;
@@ -78,11 +78,16 @@ impl TomlText {
     }
 
     fn webhook(&mut self, webhook: &WebhookInput) {
-        let WebhookInput { log, listen, insecure_listen } = webhook;
+        let WebhookInput { log, listen, insecure_listen, tls, auth } = webhook;
         self.table(&["inputs", &log.name]);
         self.set("type", quoted("webhook"));
         self.set("listen", quoted(listen));
         self.set("insecure_listen", insecure_listen);
+        if let Some(WebhookTls { certificate, key, client_ca }) = tls {
+            let given = [("cert_file", Some(certificate)), ("key_file", Some(key))];
+            self.tls(given.into_iter().chain([("client_ca_file", client_ca.as_ref())]));
+        }
+        self.auth(auth);
         self.set("max_line_bytes", show_size(log.max_line_bytes));
         let Some(spool) = &log.spool else { return };
         self.table(&["inputs", &log.name, "spool"]);

@@ -2,7 +2,7 @@
 //! that.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::paths::Paths;
 use super::spool::{SPOOL_FILE, SPOOLS, Spool};
 use super::table::Table;
 use super::waits::Waits;
-use super::{ConfigError, MinFree};
+use super::{Auth, ConfigError, MinFree};
 
 /// The settings of a receiver of the API server's audit webhook.
 #[derive(Clone, Debug)]
@@ -22,8 +22,38 @@ pub(crate) struct WebhookInput {
     pub(crate) log: FollowedLog,
     /// `host:port`. Default `127.0.0.1:9886`.
     pub(crate) listen: String,
-    /// Whether the receiver may listen on other addresses than those of the loopback interface.
+    /// Whether the receiver may listen on other addresses than those of the loopback interface though it does not know
+    /// who sends.
     pub(crate) insecure_listen: bool,
+    /// `None`: plain HTTP.
+    pub(crate) tls: Option<WebhookTls>,
+    /// Credentials that a sender must have. Without TLS there are none.
+    pub(crate) auth: Auth,
+}
+
+/// The certificates of a receiver. The files are read again when they change.
+#[derive(Clone, Debug)]
+pub(crate) struct WebhookTls {
+    /// The receiver's certificate and those that signed it, up to the CA.
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Only senders with a certificate of one of these CAs are served.
+    pub(crate) client_ca: Option<PathBuf>,
+}
+
+impl WebhookTls {
+    fn read(item: &Item<'_>) -> Result<Self, ConfigError> {
+        let mut table = item.table()?;
+        let tls = Self {
+            certificate: table
+                .need("cert_file", "cert_file = \"/etc/auditrail/webhook.crt\"")?
+                .path()?,
+            key: table.need("key_file", "key_file = \"/etc/auditrail/webhook.key\"")?.path()?,
+            client_ca: table.given("client_ca_file", Item::path)?,
+        };
+        table.finish()?;
+        Ok(tls)
+    }
 }
 
 const LISTEN: &str = "127.0.0.1:9886";
@@ -36,14 +66,20 @@ impl WebhookInput {
         (paths, kind): (&mut Paths, &Item<'_>),
     ) -> Result<Self, ConfigError> {
         let insecure_listen = table.or("insecure_listen", false, Item::flag)?;
+        let tls = table.get("tls").map(|item| WebhookTls::read(&item)).transpose()?;
+        let auth = Auth::read(table, false)?;
+        if tls.is_none() && !matches!(auth, Auth::None) {
+            return Err(kind.error(format!(
+                "[inputs.{name}] asks for credentials, which the API server never sends over plain HTTP: set `tls`, or remove them"
+            )));
+        }
+        let mutual = tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         let listen = match table.get("listen") {
             None => LISTEN.to_owned(),
             Some(item) => {
                 let listen = host_and_port(&item)?;
                 if !insecure_listen && !is_loopback(&listen) {
-                    return Err(item.wrong(
-                        "without TLS, whoever reaches this address can read and forge events: listen on 127.0.0.1, or set `insecure_listen = true` if only the API server reaches it",
-                    ));
+                    refuse_strangers(&item, tls.is_some(), mutual || !matches!(auth, Auth::None))?;
                 }
                 listen
             }
@@ -71,8 +107,32 @@ impl WebhookInput {
             waits: Waits::USUAL,
         };
         paths.follow(&log.path, &log.name, &[], kind)?;
-        Ok(Self { log, listen, insecure_listen })
+        Ok(Self { log, listen, insecure_listen, tls, auth })
     }
+
+    /// The files that the receiver reads again when they change, with their keys.
+    pub(crate) fn files(&self) -> Vec<(&Path, &'static str)> {
+        let mut files = self.auth.file().into_iter().collect::<Vec<_>>();
+        if let Some(WebhookTls { certificate, key, client_ca }) = &self.tls {
+            files.extend([(&**certificate, "tls.cert_file"), (&**key, "tls.key_file")]);
+            files.extend(client_ca.as_deref().map(|file| (file, "tls.client_ca_file")));
+        }
+        files
+    }
+}
+
+/// Refuses an address that others reach, unless the receiver knows who sends.
+fn refuse_strangers(item: &Item<'_>, encrypted: bool, known: bool) -> Result<(), ConfigError> {
+    let why = match (encrypted, known) {
+        (false, _) => {
+            "without TLS, whoever reaches this address can read and forge events: set `tls`, listen on 127.0.0.1, or set `insecure_listen = true` if only the API server reaches it"
+        }
+        (true, false) => {
+            "whoever reaches this address can forge events: set `tls.client_ca_file`, `bearer_token_file` or `basic_auth`, or set `insecure_listen = true` if only the API server reaches it"
+        }
+        (true, true) => return Ok(()),
+    };
+    Err(item.wrong(why))
 }
 
 /// Whether only programs of this machine reach an address.

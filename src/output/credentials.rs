@@ -1,24 +1,20 @@
 //! Reads what the HTTP client needs for authentication and TLS: headers, client certificate, trusted CA certificates.
 //!
 //! All of it may be in files that somebody replaces while the agent runs (mounted secrets, rotated tokens,
-//! cert-manager). [`Material`] is what the agent read; [`Watched`] detects cheaply whether a file has changed.
+//! cert-manager). [`Material`] is what the agent read.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use ::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use super::exchange::Failure;
 use crate::config::{Auth, Http, SecretSource, Tls, is_telling};
+use crate::tls::{certificates, private_key, provider, roots_in};
 
 /// Credentials, headers and TLS settings, read from the configuration and its files. Never printed.
 pub(super) struct Material {
@@ -40,59 +36,23 @@ impl Material {
     }
 }
 
-/// The files that a configuration names, and the state of each at the last check.
-pub(super) struct Watched {
-    files: Vec<PathBuf>,
-    looks: Vec<Option<Look>>,
-}
-
-/// Device, inode, length and time of modification (seconds, nanoseconds): enough to see that a file was replaced or
-/// rewritten.
-type Look = (u64, u64, u64, i64, i64);
-
-impl Watched {
-    pub(super) fn new(config: &Http) -> Self {
-        let mut files: Vec<PathBuf> = config.tls.ca_file.iter().cloned().collect();
-        if let Some((certificate, key)) = &config.tls.client {
-            files.extend([certificate.clone(), key.clone()]);
-        }
-        let secret = match &config.auth {
-            Auth::None => None,
-            Auth::Basic { password, .. } => Some(password),
-            Auth::Bearer(token) | Auth::ApiKey(token) => Some(token),
-        };
-        for source in secret.into_iter().chain(config.headers.iter().map(|(_, value)| value)) {
-            if let SecretSource::File(path) = source {
-                files.push(path.clone());
-            }
-        }
-        let looks = files.iter().map(|path| look(path)).collect();
-        Self { files, looks }
+/// The files that a configuration names.
+pub(super) fn files(config: &Http) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = config.tls.ca_file.iter().cloned().collect();
+    if let Some((certificate, key)) = &config.tls.client {
+        files.extend([certificate.clone(), key.clone()]);
     }
-
-    /// Whether any file has changed since the last call.
-    pub(super) fn changed(&mut self) -> bool {
-        let now: Vec<_> = self.files.iter().map(|path| look(path)).collect();
-        std::mem::replace(&mut self.looks, now) != self.looks
+    files.extend(config.auth.file().map(|(path, _)| path.to_owned()));
+    for (_, source) in &config.headers {
+        if let SecretSource::File(path) = source {
+            files.push(path.clone());
+        }
     }
-}
-
-fn look(path: &Path) -> Option<Look> {
-    let data = fs::metadata(path).ok()?;
-    Some((data.dev(), data.ino(), data.len(), data.mtime(), data.mtime_nsec()))
+    files
 }
 
 fn setup(answer: String, hint: &str) -> Failure {
     Failure::Setup { answer, hint: hint.to_owned() }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| {
-        setup(
-            format!("cannot read {}: {error}", path.display()),
-            "make the file readable by the agent's user",
-        )
-    })
 }
 
 fn secret(source: &SecretSource) -> Result<String, Failure> {
@@ -193,47 +153,23 @@ fn header(value: String, name: &str) -> Result<HeaderValue, Failure> {
 
 /// The CA certificates of `ca_file` only, if it is set; otherwise those of the system, which may be none.
 fn roots(tls: &Tls) -> Result<RootCertStore, Failure> {
-    let mut roots = RootCertStore::empty();
-    let Some(path) = &tls.ca_file else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
-    };
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| {
-            setup(format!("{}: {error}", path.display()), "`tls.ca_file` must hold CA certificates")
-        })?;
+    if let Some(path) = &tls.ca_file {
+        return Ok(roots_in(path, "tls.ca_file")?);
     }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     Ok(roots)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(setup(
-            format!("no certificate can be read from {}", path.display()),
-            "it must be PEM, with BEGIN CERTIFICATE lines",
-        )),
-    }
-}
-
 fn tls(tls: &Tls, roots: RootCertStore) -> Result<ClientConfig, Failure> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| setup(format!("TLS: {error}"), "this is a fault of the program"))?
         .with_root_certificates(roots);
     let Some((certificate, key)) = &tls.client else {
         return Ok(builder.with_no_client_auth());
     };
-    // The parser's error is not shown: it may quote the key.
-    let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| {
-        setup(
-            format!("no private key can be read from {}", key.display()),
-            "it must be PEM and not encrypted",
-        )
-    })?;
-    builder.with_client_auth_cert(certificates(certificate)?, private).map_err(|error| {
+    builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?).map_err(|error| {
         setup(
             format!("{} and {}: {error}", certificate.display(), key.display()),
             "`tls.cert_file` and `tls.key_file` must belong together",

@@ -13,6 +13,7 @@ use url::Url;
 use super::finding::Finding;
 use super::secrets;
 use crate::event::RetryReason;
+use crate::tls::UnusableFile;
 
 /// Most bytes of an answer that are shown to people.
 const SHOWN: usize = 512;
@@ -76,6 +77,12 @@ impl Failure {
             ),
             Self::Setup { answer, hint } => Finding::fail(answer, hint),
         }
+    }
+}
+
+impl From<UnusableFile> for Failure {
+    fn from(UnusableFile { what, hint }: UnusableFile) -> Self {
+        Self::Setup { answer: what, hint }
     }
 }
 

@@ -23,13 +23,14 @@ use tracing::warn;
 use url::Url;
 
 use super::connect::{AGENT, AbortOnDrop, BoxError, Connector};
-use super::credentials::{self, Material, Watched};
+use super::credentials::{self, Material};
 pub(crate) use super::exchange::{Failure, Request, Response, excerpt, shown_url};
 use super::meter::Meter;
 use super::no_answer;
 use super::secrets::Secrets;
 use crate::config;
 use crate::disk::{FileStep, at};
+use crate::tls::WatchedFiles;
 
 /// Most bytes kept of an answer, unless the caller sets another bound.
 const ANSWER: usize = 64 * 1024;
@@ -57,7 +58,7 @@ struct ConnectionState {
     ready: Ready,
     /// The credentials that are sent now, and those that were sent before a file changed.
     secrets: Secrets,
-    watched: Watched,
+    watched: WatchedFiles,
     looked: Instant,
 }
 
@@ -73,7 +74,7 @@ impl Client {
     /// Reads every file that the configuration names; the error is always [`Failure::Setup`].
     pub(crate) fn new(config: &config::Http) -> Result<Self, Failure> {
         // Record the state of the files before reading them, so that a later check notices a change in between.
-        let watched = Watched::new(config);
+        let watched = WatchedFiles::new(credentials::files(config));
         let opened = Arc::default();
         let (ready, secrets) = build(config, &opened)?;
         let state = Mutex::new(ConnectionState { ready, secrets, watched, looked: Instant::now() });

@@ -5,26 +5,31 @@
 //! |---|---|---|
 //! | 200 | the body is durable, or was within the last ten minutes | is done with the batch |
 //! | 400 | it is no list of events; what is readable is stored | tries four times more, then drops it |
+//! | 401 | credentials are missing or wrong | the same |
 //! | 405, 415 | not `POST`, or compressed: a mistake in the configuration | the same |
 //! | 413 | longer than the whole spool | the same |
 //! | 503 with `Retry-After` | the spool is full, or the disk refuses | tries again after that time |
 //!
 //! No answer has a body or a `Content-Type`: the API server takes a 200 with a malformed one for an error.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{
+    ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use tokio::time::{Instant as TokioInstant, timeout_at};
 
+use super::access::Gate;
 use super::body::{BodyLines, ReadBody};
+use super::credentials::NotAllowed;
 use super::memory::BodyMemory;
 use super::receiver::Receiver;
+use super::sender::Sender;
 use crate::own_log::{AppendOutcome, BodyFacts, NotAppended};
 use crate::telemetry::{LogLimiter, Time};
 
@@ -46,11 +51,13 @@ pub(super) type EmptyResponse = Response<Empty<Bytes>>;
 pub(super) struct Answers {
     receiver: Receiver,
     memory: Arc<BodyMemory>,
-    said: Mutex<LogLimiter<u16>>,
+    said: Mutex<LogLimiter<&'static str>>,
 }
 
 /// Why a request is not answered 200.
 enum RequestRefusal {
+    /// With the value of `WWW-Authenticate`.
+    NotAllowed(NotAllowed, HeaderValue),
     Method,
     Compressed,
     /// Longer than `spool.max_bytes`.
@@ -74,9 +81,21 @@ impl Answers {
         self.receiver.show_space();
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> EmptyResponse {
+    /// Answers one request. `gate` is who may send now.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        gate: &Gate,
+        from: &Sender,
+    ) -> EmptyResponse {
         let (head, mut body) = request.into_parts();
-        let answered = self.take(&head.method, &head.headers, &mut body, from).await;
+        let answered = match gate.credentials.check(&head.headers) {
+            Ok(user) => {
+                let from = from.or_user(user);
+                self.take(&head.method, &head.headers, &mut body, &from).await
+            }
+            Err(why) => Err(RequestRefusal::NotAllowed(why, gate.credentials.challenge())),
+        };
         let answer = match &answered {
             Ok(()) => Response::new(Empty::new()),
             Err(refusal) => self.refuse(refusal, from),
@@ -93,7 +112,7 @@ impl Answers {
         method: &Method,
         headers: &HeaderMap,
         body: &mut Incoming,
-        from: IpAddr,
+        from: &Sender,
     ) -> Result<(), RequestRefusal> {
         if method != Method::POST {
             return Err(RequestRefusal::Method);
@@ -115,7 +134,7 @@ impl Answers {
         let read = self.read(body).await?;
         let ReadBody { body, digest, events, is_empty, bytes, unreadable, share } = read;
         if !is_empty {
-            let sender = from.to_string().into();
+            let sender = from.name();
             let facts = BodyFacts { digest, events, bytes, sender, received };
             let stored = spool.append(body, facts).await.map_err(RequestRefusal::NotAppended)?;
             self.receiver.stats.stored(events, stored == AppendOutcome::Repeated);
@@ -145,10 +164,13 @@ impl Answers {
         }
     }
 
-    fn refuse(&self, refusal: &RequestRefusal, from: IpAddr) -> EmptyResponse {
+    fn refuse(&self, refusal: &RequestRefusal, from: &Sender) -> EmptyResponse {
         let mut answer = Response::new(Empty::new());
         *answer.status_mut() = refusal.status();
         match refusal {
+            RequestRefusal::NotAllowed(_, challenge) => {
+                answer.headers_mut().insert(WWW_AUTHENTICATE, challenge.clone());
+            }
             RequestRefusal::Method => {
                 answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             }
@@ -161,21 +183,33 @@ impl Answers {
         answer
     }
 
-    fn log(&self, refusal: &RequestRefusal, from: IpAddr) {
+    fn log(&self, refusal: &RequestRefusal, from: &Sender) {
         let status = refusal.status().as_u16();
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(unsaid) = said.now(status, Instant::now()) else { return };
-        drop(said);
-        let input = &*self.receiver.input;
+        let Some(unsaid) = self.now(refusal.kind()) else { return };
         let repeated = (unsaid > 0).then_some(unsaid);
-        let what = refusal.text();
+        let (input, what) = (&*self.receiver.input, refusal.text());
         tracing::warn!(input, %from, status, repeated, "webhook: {what}");
+    }
+
+    /// Says that a connection came to nothing.
+    pub(super) fn no_tls(&self, from: &Sender, why: &str) {
+        let Some(unsaid) = self.now("no TLS") else { return };
+        let repeated = (unsaid > 0).then_some(unsaid);
+        let input = &*self.receiver.input;
+        tracing::warn!(input, %from, repeated, "webhook: no TLS connection: {why}");
+    }
+
+    /// Whether to log this now; with the number of times that it was not logged since.
+    fn now(&self, what: &'static str) -> Option<u64> {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.now(what, Instant::now())
     }
 }
 
 impl RequestRefusal {
     fn status(&self) -> StatusCode {
         match self {
+            Self::NotAllowed(..) => StatusCode::UNAUTHORIZED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Compressed => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -185,8 +219,28 @@ impl RequestRefusal {
         }
     }
 
+    /// What is logged once in a while.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::NotAllowed(NotAllowed::Missing, _) => "no credentials",
+            Self::NotAllowed(NotAllowed::Wrong, _) => "wrong credentials",
+            Self::Method => "method",
+            Self::Compressed => "compressed",
+            Self::TooLong(_) => "too long",
+            Self::NotAppended(_) => "not appended",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Gone => "gone",
+        }
+    }
+
     fn text(&self) -> String {
         match self {
+            Self::NotAllowed(NotAllowed::Missing, _) => {
+                "a request without credentials: write them into the user of the API server's kubeconfig".into()
+            }
+            Self::NotAllowed(NotAllowed::Wrong, _) => {
+                "a request with wrong credentials: the kubeconfig of the API server and the configuration here differ".into()
+            }
             Self::Method => "a request that is no POST: the API server sends none".into(),
             Self::Compressed => {
                 "a compressed body: the API server never compresses; take the proxy between that does it away".into()

@@ -4,29 +4,31 @@
 //! server keeps its own for minutes. When there are too many, the status page's rule decides which one gives way
 //! (`src/server/places.rs`): an idle one first, of the address that has the most.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+use super::access::Gate;
 use super::answer::Answers;
 use super::memory::BodyMemory;
 use super::receiver::Receiver;
+use super::sender::Sender;
+use super::service::{ConnectionService, held};
 use crate::disk::descriptors;
-use crate::server::{Accepting, Peer, Place, Places, Stage};
+use crate::server::{Accepting, Peer, Place, Places};
+use crate::tls::common_name;
 
 /// The most connections. Each takes up to 256 KiB while a long body goes to a file.
 const MOST: usize = 512;
-/// Most bytes of the head of a request.
-const HEAD: usize = 64 << 10;
+/// A TLS handshake takes no longer than this.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The state of the spool is shown this often.
 const SHOWN: Duration = Duration::from_secs(1);
 
@@ -42,6 +44,10 @@ pub(super) async fn serve(
             return tracing::error!(input = %receiver.input, %error, "the webhook cannot be served");
         }
     };
+    let (access, stats) = (Arc::clone(&receiver.access), Arc::clone(&receiver.input_stats));
+    let gate = access.gate();
+    let stop = stopped.clone();
+    let following = tokio::spawn(async move { access.follow(&stats, stop).await });
     let answers = Arc::new(Answers::new(receiver, memory));
     let places = Places::new(MOST.min(descriptors::connections()));
     let mut tasks = JoinSet::new();
@@ -62,7 +68,8 @@ pub(super) async fn serve(
             Ok((stream, from)) => {
                 let (place, evicts) = places.enter(Peer::of(from));
                 let answers = Arc::clone(&answers);
-                tasks.spawn(connection((stream, from), place, answers, stopped.clone()));
+                let watched = (gate.clone(), stopped.clone());
+                tasks.spawn(connection((stream, from), place, answers, watched));
                 accepting.accepted(evicts).await;
             }
             Err(error) => {
@@ -72,49 +79,46 @@ pub(super) async fn serve(
         }
     }
     drop(listener);
+    following.abort();
     let all = async { while tasks.join_next().await.is_some() {} };
     // What is not answered by then is sent again.
     let _ = tokio::time::timeout(grace, all).await;
 }
 
-/// Serves one connection to its end.
+/// Serves one connection: the TLS handshake, if there is one, then the requests.
 async fn connection(
     (stream, from): (TcpStream, SocketAddr),
     place: Place,
     answers: Arc<Answers>,
-    mut stopped: watch::Receiver<bool>,
+    (mut gate, stopped): (watch::Receiver<Arc<Gate>>, watch::Receiver<bool>),
 ) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let place = Mutex::new(place);
-    let service = service_fn(|request| {
-        let (answers, place) = (Arc::clone(&answers), &place);
-        async move {
-            held(place).moved(Stage::Request);
-            let answer = answers.answer(request, from.ip()).await;
-            held(place).moved(Stage::Idle);
-            Ok::<_, Infallible>(answer)
+    let place = Arc::new(Mutex::new(place));
+    let acceptor = gate.borrow_and_update().tls.clone();
+    let service = |name| {
+        let sender = Sender::new(from.ip(), name);
+        ConnectionService::new(Arc::clone(&answers), sender, Arc::clone(&place), (gate, stopped))
+    };
+    let Some(acceptor) = acceptor else {
+        return service(None).http1(TokioIo::new(stream)).await;
+    };
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
+        () = poll_fn(|context| held(&place).poll_evicted(context)) => return,
+    };
+    let why = match shaken {
+        Ok(Ok(stream)) => {
+            let session = stream.get_ref().1;
+            let certificate = session.peer_certificates().and_then(<[_]>::first);
+            let name = certificate.and_then(|certificate| common_name(certificate));
+            let is_http2 = session.alpn_protocol() == Some(b"h2");
+            let (service, io) = (service(name), TokioIo::new(stream));
+            return if is_http2 { service.http2(io).await } else { service.http1(io).await };
         }
-    });
-    let served =
-        http1::Builder::new().max_buf_size(HEAD).serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(served);
-    let mut draining = false;
-    loop {
-        tokio::select! {
-            // A client that breaks off or sends no HTTP concerns nobody else.
-            _ = served.as_mut() => return,
-            () = poll_fn(|context| held(&place).poll_evicted(context)) => return,
-            _ = stopped.wait_for(|stopped| *stopped), if !draining => {
-                draining = true;
-                served.as_mut().graceful_shutdown();
-            }
-        }
-    }
-}
-
-/// No code panics while it holds the place.
-fn held(place: &Mutex<Place>) -> MutexGuard<'_, Place> {
-    place.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("the client was silent for {} s", HANDSHAKE.as_secs()),
+    };
+    answers.no_tls(&Sender::new(from.ip(), None), &why);
 }

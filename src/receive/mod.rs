@@ -4,7 +4,10 @@
 //! answers (`pkg/util/webhook` of apiserver). It keeps nothing on disk, and starts a goroutine for each batch without a
 //! bound. So the receiver answers 200 only for what is durable, and refuses at once what it cannot store.
 //!
-//! - `connections.rs` accepts; an idle connection gives way when there are too many.
+//! - `connections.rs` accepts; an idle connection gives way when there are too many. `service.rs` serves one over
+//!   HTTP/1.1 or HTTP/2.
+//! - `access.rs` knows who may send: certificates and `credentials.rs`, read again when they change. `sender.rs` is who
+//!   sent.
 //! - `answer.rs` decides on one request and says what each status means to the API server.
 //! - `body.rs` reads a body into lines: in memory up to 4 MiB, beyond that into a file.
 //! - `memory.rs` is the budget for all bodies in memory.
@@ -18,13 +21,19 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::watch;
 
+mod access;
 mod answer;
 mod body;
 mod connections;
+mod credentials;
 mod memory;
 mod receiver;
+mod sender;
+mod service;
 
+use crate::config::WebhookInput;
 use crate::server;
+use access::Access;
 use memory::BodyMemory;
 pub(crate) use memory::IN_MEMORY;
 pub(crate) use receiver::Receiver;
@@ -34,17 +43,26 @@ const THREADS: usize = 2;
 /// How long requests that are under way may take once the shutdown has begun.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Listens at `listen` for an input. Connections wait until [`start`] accepts them.
+/// A receiver that listens, and knows who may send.
+pub(crate) struct Listening {
+    pub(crate) listener: std::net::TcpListener,
+    pub(crate) access: Arc<Access>,
+}
+
+/// Listens for an input. Connections wait until [`start`] accepts them.
 ///
 /// # Errors
-/// Says which address cannot be listened on.
-pub(crate) async fn bind(input: &str, listen: &str) -> anyhow::Result<std::net::TcpListener> {
+/// Says which file cannot be used, or which address cannot be listened on.
+pub(crate) async fn bind(webhook: &WebhookInput) -> anyhow::Result<Listening> {
+    let (input, listen) = (&*webhook.log.name, &webhook.listen);
+    let access = Access::new(webhook).with_context(|| format!("inputs.{input}"))?;
     let listener = server::bind(listen).await.with_context(|| {
         format!("cannot listen on {listen}: free the port, or set `listen` in [inputs.{input}]")
     })?;
     let address = listener.local_addr()?;
-    tracing::info!(input, %address, "takes the API server's audit webhook");
-    Ok(listener)
+    let tls = webhook.tls.is_some();
+    tracing::info!(input, %address, tls, "takes the API server's audit webhook");
+    Ok(Listening { listener, access: Arc::new(access) })
 }
 
 /// Starts the thread of all receivers, which stop when `stopped` is true.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::access::Access;
 use crate::event::Key;
 use crate::own_log::Appender;
 use crate::telemetry::{FindingKind, InputFinding, InputStats, WebhookStats};
@@ -14,6 +15,7 @@ pub(crate) struct Receiver {
     /// The input's name.
     pub(crate) input: Arc<str>,
     pub(crate) listener: std::net::TcpListener,
+    pub(crate) access: Arc<Access>,
     pub(crate) spool: Appender,
     pub(crate) key: Key,
     pub(crate) stats: Arc<WebhookStats>,

@@ -50,6 +50,8 @@ labels! {
         NoLinks = "no_links",
         /// The spool of a webhook is full, or the disk refuses: events are not taken.
         SpoolRefuses = "spool_refuses",
+        /// New certificates or credentials of a webhook cannot be used, so the old ones stay in force.
+        CertificatesUnusable = "certificates_unusable",
         /// A thread of the input waits for the file system.
         FileSystemHangs = "file_system_hangs",
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::number::{CounterValue, GaugeValue};
 
 /// Every status that the receiver answers (`src/receive/answer.rs`).
-const STATUSES: [u16; 7] = [200, 400, 405, 408, 413, 415, 503];
+const STATUSES: [u16; 8] = [200, 400, 401, 405, 408, 413, 415, 503];
 
 /// Counts since the process started.
 #[derive(Debug, Default)]

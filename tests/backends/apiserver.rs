@@ -45,13 +45,18 @@ impl ApiServer {
 
     /// A server that also sends its events to a webhook at this port of loopback, in batches of a second.
     pub(crate) fn with_webhook(port: u16) -> Self {
+        Self::with_webhook_user(&format!("server: \"http://127.0.0.1:{port}/audit\""), "")
+    }
+
+    /// The same for what the kubeconfig says of the cluster and of the user, as members of a YAML mapping.
+    pub(crate) fn with_webhook_user(cluster: &str, user: &str) -> Self {
         let dir = TempDir::new().unwrap();
         fs::create_dir(dir.path().join("audit")).unwrap();
-        let url = format!("http://127.0.0.1:{port}/audit");
         let kubeconfig = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
-             clusters: [{{name: a, cluster: {{server: \"{url}\"}}}}]\n\
-             contexts: [{{name: a, context: {{cluster: a, user: \"\"}}}}]\n"
+             clusters: [{{name: a, cluster: {{{cluster}}}}}]\n\
+             users: [{{name: a, user: {{{user}}}}}]\n\
+             contexts: [{{name: a, context: {{cluster: a, user: a}}}}]\n"
         );
         fs::write(dir.path().join("webhook.yaml"), kubeconfig).unwrap();
         // A batch is given up after some 80 seconds under the defaults; here it is tried again sooner and as often.

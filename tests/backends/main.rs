@@ -59,4 +59,5 @@ mod soak;
 mod strict;
 mod verify;
 mod webhook;
+mod webhook_tls;
 mod wire;

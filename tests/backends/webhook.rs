@@ -97,7 +97,7 @@ fn ten_kills_of_the_receiver_lose_and_double_no_event_of_a_real_api_server() {
 }
 
 /// Makes objects and deletes them, reads lists, and asks for what is not there.
-fn traffic(server: &ApiServer, client: usize, done: &AtomicBool) {
+pub(crate) fn traffic(server: &ApiServer, client: usize, done: &AtomicBool) {
     let maps = "/api/v1/namespaces/default/configmaps";
     let mut made = 0;
     while !done.load(Relaxed) {

@@ -67,3 +67,4 @@ mod taking_over;
 mod tidy;
 mod tidy_walls;
 mod webhook;
+mod webhook_tls;

@@ -18,7 +18,7 @@ use kit::{FakeStore, free_port, http, tables, wait_for};
 use serde_json::Value;
 
 /// Time-out for each wait, long enough for a slow machine.
-const SOON: Duration = Duration::from_mins(2);
+pub(crate) const SOON: Duration = Duration::from_mins(2);
 const NAMED: &str = r#""kind":"Event","apiVersion":"audit.k8s.io/v1","#;
 
 /// An answer of the receiver.
@@ -29,16 +29,16 @@ struct Answer {
 }
 
 /// An agent with a webhook.
-struct Receiver {
+pub(crate) struct Receiver {
     _dir: tempfile::TempDir,
     out: PathBuf,
-    agent: Agent,
-    port: u16,
+    pub(crate) agent: Agent,
+    pub(crate) port: u16,
 }
 
 impl Receiver {
     /// `more` are further keys of the input, `output` is the table of the output; `OUT` in it stands for a file.
-    fn start(more: &str, output: &str) -> Self {
+    pub(crate) fn start(more: &str, output: &str) -> Self {
         let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
         let out = dir.path().join("out.ndjson");
         let input =
@@ -66,7 +66,7 @@ impl Receiver {
         text.lines().map(str::to_owned).collect()
     }
 
-    fn wait_delivered(&self, count: usize) -> Vec<String> {
+    pub(crate) fn wait_delivered(&self, count: usize) -> Vec<String> {
         wait_for("all events in the file", SOON, || match self.delivered() {
             lines if lines.len() >= count => Ok(lines),
             lines => Err(format!("{} of {count}", lines.len())),
@@ -129,7 +129,7 @@ fn post(port: u16, body: &[u8], way: Way) -> Result<Answer, String> {
 }
 
 /// A list of these lines, as the API server's webhook posts it.
-fn list<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<u8> {
+pub(crate) fn list<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<u8> {
     let items: Vec<_> = lines.map(|line| line.replacen(NAMED, "", 1)).collect();
     format!(
         "{{\"kind\":\"EventList\",\"apiVersion\":\"audit.k8s.io/v1\",\"metadata\":{{}},\"items\":[{}]}}\n",
@@ -145,7 +145,7 @@ fn recorded() -> Vec<String> {
 }
 
 /// An event of its own for each number.
-fn event(number: usize, body: usize) -> String {
+pub(crate) fn event(number: usize, body: usize) -> String {
     format!(
         "{{{NAMED}\"level\":\"Metadata\",\"auditID\":\"{number:032}\",\"stage\":\"ResponseComplete\",\"requestURI\":\"/{}\",\"verb\":\"get\",\"stageTimestamp\":\"2026-11-27T10:00:00.{:06}Z\",\"requestReceivedTimestamp\":\"2026-11-27T10:00:00.000000Z\"}}",
         "x".repeat(body),

@@ -1,5 +1,7 @@
 //! Prints `[outputs.NAME]`.
 
+use std::path::PathBuf;
+
 use super::{SecretDisplay, TomlText, inline, list, or_off, path, quoted, word};
 use crate::config::elasticsearch::{COMPRESSIONS, LAYOUTS, TEMPLATES};
 use crate::config::file::FileOutput;
@@ -88,12 +90,32 @@ impl TomlText {
             ("cert_file", http.tls.client.as_ref().map(|(cert, _)| cert)),
             ("key_file", http.tls.client.as_ref().map(|(_, key)| key)),
         ];
-        let given = tls.into_iter().filter_map(|(key, file)| Some((key.into(), path(file?))));
+        self.tls(tls);
+        self.auth(&http.auth);
+        let headers = http.headers.iter().map(|(name, value)| {
+            let value = match value {
+                SecretSource::Inline(text) => self.secret(text),
+                SecretSource::File(file) => inline([("file".into(), path(file))]),
+            };
+            (name.clone(), value)
+        });
+        self.set("headers", inline(headers));
+    }
+
+    /// The files of a `tls` table that are given.
+    pub(super) fn tls<'a>(
+        &mut self,
+        files: impl IntoIterator<Item = (&'a str, Option<&'a PathBuf>)>,
+    ) {
+        let given = files.into_iter().filter_map(|(key, file)| Some((key.into(), path(file?))));
         let given: Vec<_> = given.collect();
         if !given.is_empty() {
             self.set("tls", inline(given));
         }
-        match &http.auth {
+    }
+
+    pub(super) fn auth(&mut self, auth: &Auth) {
+        match auth {
             Auth::None => {}
             Auth::Basic { username, password } => {
                 let username = ("username".into(), quoted(username));
@@ -108,14 +130,6 @@ impl TomlText {
                 self.set(&key, value);
             }
         }
-        let headers = http.headers.iter().map(|(name, value)| {
-            let value = match value {
-                SecretSource::Inline(text) => self.secret(text),
-                SecretSource::File(file) => inline([("file".into(), path(file))]),
-            };
-            (name.clone(), value)
-        });
-        self.set("headers", inline(headers));
     }
 
     /// A secret, or the file that holds it, with its key.

@@ -209,10 +209,20 @@ type = "files"
 > f:5: inputs.b.type = "files": write "file" or "webhook"; did you mean "file"?
 type = "webhook"
 path = "/var/log/audit.log"
-> f:6: unknown key `path` in [inputs.b]: known are `insecure_listen`, `listen`, `max_line_bytes`, `spool`, `type`
+> f:6: unknown key `path` in [inputs.b]: known are `basic_auth`, `bearer_token`, `bearer_token_file`, `insecure_listen`, `listen`, `max_line_bytes`, `spool`, `tls`, `type`
 type = "webhook"
 listen = "0.0.0.0:9886"
-> f:6: inputs.b.listen = "0.0.0.0:9886": without TLS, whoever reaches this address can read and forge events: listen on 127.0.0.1, or set `insecure_listen = true` if only the API server reaches it
+> f:6: inputs.b.listen = "0.0.0.0:9886": without TLS, whoever reaches this address can read and forge events: set `tls`, listen on 127.0.0.1, or set `insecure_listen = true` if only the API server reaches it
+type = "webhook"
+listen = "0.0.0.0:9886"
+tls = { cert_file = "/c", key_file = "/k" }
+> f:6: inputs.b.listen = "0.0.0.0:9886": whoever reaches this address can forge events: set `tls.client_ca_file`, `bearer_token_file` or `basic_auth`, or set `insecure_listen = true` if only the API server reaches it
+type = "webhook"
+tls = { cert_file = "/c" }
+> f:6: `key_file` is missing in [inputs.b.tls]: add a line such as `key_file = "/etc/auditrail/webhook.key"`
+type = "webhook"
+bearer_token_file = "/t"
+> f:5: [inputs.b] asks for credentials, which the API server never sends over plain HTTP: set `tls`, or remove them
 type = "webhook"
 listen = "9886"
 > f:6: inputs.b.listen = "9886": write a host and a port, such as "127.0.0.1:9886" or "[::1]:9886"

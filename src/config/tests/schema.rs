@@ -42,7 +42,10 @@ fn tables() -> Vec<(&'static str, &'static str, Value)> {
         document
     };
     let mut webhook = with_output(loki.clone());
-    webhook["inputs"]["w"] = json!({"type": "webhook", "spool": {}});
+    let tls = json!({"cert_file": "/c", "key_file": "/k"});
+    webhook["inputs"]["w"] = json!({"type": "webhook", "spool": {}, "tls": tls});
+    let mut named = webhook.clone();
+    named["inputs"]["w"]["basic_auth"] = json!({"username": "u", "password": "p"});
     let redact = json!({"redact": {}});
     let rules = json!({"redact": {"rules": [{"key": "x"}]}});
     vec![
@@ -52,7 +55,9 @@ fn tables() -> Vec<(&'static str, &'static str, Value)> {
         ("/$defs/file_input", "/inputs/a", with_output(loki.clone())),
         ("/$defs/file_input/properties/hold", "/inputs/a/hold", input("hold")),
         ("/$defs/webhook_input", "/inputs/w", webhook.clone()),
-        ("/$defs/webhook_input/properties/spool", "/inputs/w/spool", webhook),
+        ("/$defs/webhook_input/properties/spool", "/inputs/w/spool", webhook.clone()),
+        ("/$defs/webhook_input/properties/tls", "/inputs/w/tls", webhook),
+        ("/$defs/webhook_input/properties/basic_auth", "/inputs/w/basic_auth", named),
         ("/$defs/loki", "/outputs/o", with_output(loki.clone())),
         ("/$defs/loki/properties/batch", "/outputs/o/batch", with_output(loki.clone())),
         ("/$defs/loki/properties/retry", "/outputs/o/retry", with_output(loki.clone())),

@@ -195,6 +195,13 @@ pub(super) fn configuration() -> BoxedStrategy<Value> {
     let webhook = some(vec![
         ("listen", of(json!(["127.0.0.1:1", "[::1]:9886", "localhost:9886"]))),
         ("insecure_listen", of(json!([true, false]))),
+        (
+            "tls",
+            of(json!([
+                {"cert_file": "/c", "key_file": "/k"},
+                {"cert_file": "/c", "key_file": "/k", "client_ca_file": "/ca"},
+            ])),
+        ),
         ("max_line_bytes", of(json!(["3MiB", 5000]))),
         ("spool", spool),
     ]);

@@ -8,6 +8,7 @@
 //! - This file: waiting with a time limit, free ports, reading folders.
 
 pub mod agent;
+pub mod ca;
 pub mod events;
 pub mod grafana;
 pub mod http;

@@ -1,0 +1,368 @@
+//! Who may send to the receiver of the webhook: certificates and credentials, and their exchange while it serves.
+
+use std::fs;
+use std::future::poll_fn;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{Request, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kit::ca::Ca;
+use kit::{free_port, http as plain, process, tables, wait_for};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::webhook::{Receiver, SOON, event, list};
+
+/// The files of a receiver.
+struct Files {
+    dir: TempDir,
+}
+
+impl Files {
+    fn new(ca: &Ca, clients: Option<&Ca>) -> Self {
+        let files = Self { dir: TempDir::new().unwrap() };
+        files.put(ca);
+        if let Some(clients) = clients {
+            files.write("clients.crt", &clients.pem);
+        }
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Puts a file into the place of another one, as cert-manager does.
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path("new"), text).unwrap();
+        fs::rename(self.path("new"), self.path(name)).unwrap();
+    }
+
+    /// Gives the receiver a new certificate of this authority.
+    fn put(&self, ca: &Ca) {
+        let (certificate, key) = ca.issue("receiver");
+        self.write("tls.key", &key);
+        self.write("tls.crt", &certificate);
+    }
+
+    /// The keys of the input.
+    fn keys(&self, more: &str) -> String {
+        let client = self.path("clients.crt");
+        let client = if client.try_exists().unwrap() {
+            format!(", client_ca_file = '{}'", client.display())
+        } else {
+            String::new()
+        };
+        format!(
+            "spool = {{ min_free = \"1MiB\" }}\ntls = {{ cert_file = '{}', key_file = '{}'{client} }}\n{more}",
+            self.path("tls.crt").display(),
+            self.path("tls.key").display()
+        )
+    }
+}
+
+type Answer = Result<(u16, Option<String>), String>;
+
+/// Sends over TLS, and keeps its connections.
+struct HttpsSender {
+    runtime: Runtime,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    port: u16,
+}
+
+impl HttpsSender {
+    /// Trusts some authorities, and has a certificate if one is given.
+    fn new(
+        receiver: &Receiver,
+        version: Version,
+        trusted: &[&Ca],
+        own: Option<&(String, String)>,
+    ) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        for ca in trusted {
+            roots.add(CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap()).unwrap();
+        }
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match own {
+            None => config.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                config.with_client_auth_cert(vec![certificate], key).unwrap()
+            }
+        };
+        let https = HttpsConnectorBuilder::new().with_tls_config(config).https_only();
+        let mut builder = Client::builder(TokioExecutor::new());
+        let client = if version == Version::HTTP_2 {
+            builder.http2_only(true).build(https.enable_http2().build())
+        } else {
+            builder.build(https.enable_http1().build())
+        };
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+        Self { runtime, client, port: receiver.port }
+    }
+
+    /// Sends one body. Returns the status and the challenge, or why there is no answer.
+    fn send(&self, credentials: Option<&str>, body: &[u8]) -> Answer {
+        self.runtime.block_on(self.sending(credentials, body))
+    }
+
+    /// Sends bodies at the same time.
+    fn send_at_once(&self, bodies: &[Vec<u8>]) -> Vec<Answer> {
+        self.runtime.block_on(async {
+            let sending = bodies.iter().map(|body| self.sending(None, body));
+            let mut sending: Vec<_> = sending.map(|one| (Box::pin(one), None)).collect();
+            poll_fn(|context| {
+                for (one, answer) in sending.iter_mut().filter(|(_, answer)| answer.is_none()) {
+                    if let Poll::Ready(ready) = one.as_mut().poll(context) {
+                        *answer = Some(ready);
+                    }
+                }
+                let all = sending.iter().all(|(_, answer)| answer.is_some());
+                if all { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            sending.into_iter().filter_map(|(_, answer)| answer).collect()
+        })
+    }
+
+    async fn sending(&self, credentials: Option<&str>, body: &[u8]) -> Answer {
+        let url = format!("https://localhost:{}/audit?timeout=30s", self.port);
+        loop {
+            let mut request = Request::post(&url);
+            if let Some(credentials) = credentials {
+                request = request.header(AUTHORIZATION, credentials);
+            }
+            let request = request.body(Full::from(body.to_vec())).unwrap();
+            let answer = match self.client.request(request).await.map_err(|e| format!("{e:?}")) {
+                // The connection ends in order, and this request was not sent: unlike hyper, Go's client sends it over
+                // another connection by itself (`canRetryError` of x/net/http2).
+                Err(error) if error.contains("GoAway(b\"\", NO_ERROR, Remote)") => continue,
+                answer => answer?,
+            };
+            let challenge = answer.headers().get(WWW_AUTHENTICATE);
+            let challenge = challenge.map(|value| value.to_str().unwrap().to_owned());
+            let status = answer.status().as_u16();
+            answer.into_body().collect().await.map_err(|error| error.to_string())?;
+            return Ok((status, challenge));
+        }
+    }
+}
+
+fn one(number: usize) -> Vec<u8> {
+    list([event(number, 10).as_str()].into_iter())
+}
+
+fn start(keys: &str) -> Receiver {
+    Receiver::start(keys, &tables::archive(Path::new("OUT")))
+}
+
+/// The senders in the commit lines of the spool.
+fn senders(receiver: &Receiver) -> Vec<String> {
+    let directory = receiver.agent.state_dir().join("spool/hook");
+    let text = fs::read_to_string(directory.join("spool.log")).unwrap();
+    let commits = text.lines().filter_map(|line| line.strip_prefix("#auditrail commit "));
+    let sender = |line: &str| {
+        let commit: serde_json::Value =
+            serde_json::from_str(line.split_once(' ').unwrap().1).unwrap();
+        commit["sender"].as_str().unwrap().to_owned()
+    };
+    commits.map(sender).collect()
+}
+
+#[test]
+fn a_receiver_with_tls_takes_http_1_and_http_2_and_nothing_plain() {
+    let (ca, stranger) = (Ca::new("ca"), Ca::new("stranger"));
+    let files = Files::new(&ca, None);
+    let receiver = start(&files.keys(""));
+    let mut numbers = 0..;
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let sender = HttpsSender::new(&receiver, version, &[&ca], None);
+        // A body of more than a window, and many at once.
+        let long = list([event(numbers.next().unwrap(), 3 << 20).as_str()].into_iter());
+        assert_eq!(sender.send(None, &long), Ok((200, None)));
+        let many: Vec<_> = numbers.by_ref().take(300).map(one).collect();
+        for answer in sender.send_at_once(&many) {
+            assert_eq!(answer, Ok((200, None)));
+        }
+    }
+    let wrong = HttpsSender::new(&receiver, Version::HTTP_2, &[&stranger], None);
+    assert!(wrong.send(None, &one(9999)).is_err());
+    let url = format!("http://127.0.0.1:{}/", receiver.port);
+    assert!(plain::send("POST", &url, &[], one(9999)).is_err());
+    assert_eq!(receiver.wait_delivered(602).len(), 602);
+    let log = fs::read_to_string(receiver.agent.log()).unwrap();
+    assert!(log.contains("no TLS connection"), "{log}");
+}
+
+#[test]
+fn only_a_certificate_of_the_clients_ca_lets_a_sender_in_and_names_it() {
+    let (ca, clients, stranger) = (Ca::new("ca"), Ca::new("clients"), Ca::new("stranger"));
+    let files = Files::new(&ca, Some(&clients));
+    let receiver = start(&files.keys(""));
+    let (right, wrong) = (clients.issue("kube-apiserver-a"), stranger.issue("kube-apiserver-a"));
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        for refused in [None, Some(&wrong)] {
+            let sender = HttpsSender::new(&receiver, version, &[&ca], refused);
+            let answer = sender.send(None, &one(1));
+            assert!(answer.is_err(), "{answer:?}");
+        }
+        let sender = HttpsSender::new(&receiver, version, &[&ca], Some(&right));
+        assert_eq!(sender.send(None, &one(2)), Ok((200, None)));
+    }
+    receiver.wait_delivered(1);
+    assert_eq!(senders(&receiver), ["kube-apiserver-a"]);
+}
+
+#[test]
+fn missing_and_wrong_credentials_are_refused_and_right_ones_are_taken() {
+    let ca = Ca::new("ca");
+    let files = Files::new(&ca, None);
+    let token = format!("bearer_token_file = '{}'", files.path("token").display());
+    let basic = format!(
+        "basic_auth = {{ username = \"api\", password_file = '{}' }}",
+        files.path("password").display()
+    );
+    for (keys, wrong, right, other, challenge, sent_by) in [
+        (token, "Bearer x", "Bearer t0ken", "Bearer second", "Bearer", "127.0.0.1"),
+        (
+            basic,
+            "Basic YXBpOng=",
+            "Basic YXBpOmh1bnRlcjI=",
+            "Basic YXBpOnNlY29uZA==",
+            "Basic realm=\"auditrail\"",
+            "api",
+        ),
+    ] {
+        files.write("token", "t0ken\n");
+        files.write("password", "hunter2\n");
+        let receiver = start(&files.keys(&keys));
+        let sender = HttpsSender::new(&receiver, Version::HTTP_2, &[&ca], None);
+        let refused = Ok((401, Some(challenge.to_owned())));
+        assert_eq!(sender.send(None, &one(1)), refused);
+        assert_eq!(sender.send(Some(wrong), &one(1)), refused);
+        assert_eq!(sender.send(Some(right), &one(2)), Ok((200, None)));
+        receiver.wait_delivered(1);
+        assert_eq!(senders(&receiver), [sent_by]);
+        assert_eq!(receiver.agent.count("auditrail_webhook_requests_total", &[("code", "401")]), 2);
+        // The secret is exchanged.
+        files.write("token", "second");
+        files.write("password", "second");
+        wait_for("the new secret", SOON, || match sender.send(Some(other), &one(3)) {
+            Ok((200, _)) => Ok(()),
+            answer => Err(format!("{answer:?}")),
+        });
+        assert_eq!(sender.send(Some(right), &one(1)), refused);
+        let log = fs::read_to_string(receiver.agent.log()).unwrap();
+        assert!(log.contains("wrong credentials") && !log.contains("hunter2"), "{log}");
+        assert!(!log.contains("t0ken"), "{log}");
+    }
+}
+
+#[test]
+fn certificates_and_cas_are_exchanged_under_load_without_a_failed_request() {
+    let old = (Ca::new("old"), Ca::new("old clients"));
+    let new = (Ca::new("new"), Ca::new("new clients"));
+    let files = Files::new(&old.0, Some(&old.1));
+    files.write("clients.crt", &format!("{}{}", old.1.pem, new.1.pem));
+    let receiver = start(&files.keys(""));
+    let (done, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let load = |client: &Ca, version| {
+        let own = client.issue("kube-apiserver");
+        let sender = HttpsSender::new(&receiver, version, &[&old.0, &new.0], Some(&own));
+        while !done.load(Relaxed) {
+            let event = sent.fetch_add(1, Relaxed);
+            assert_eq!(sender.send(None, &one(event)), Ok((200, None)), "{version:?}");
+            thread::sleep(Duration::from_millis(2));
+        }
+    };
+    thread::scope(|scope| {
+        for client in [&old.1, &new.1] {
+            for version in [Version::HTTP_11, Version::HTTP_11, Version::HTTP_2] {
+                scope.spawn(move || load(client, version));
+            }
+        }
+        for exchange in 0..4 {
+            thread::sleep(Duration::from_millis(1300));
+            files.put(if exchange % 2 == 0 { &new.0 } else { &old.0 });
+            thread::sleep(Duration::from_millis(1300));
+            files.write("clients.crt", &format!("{}{}", new.1.pem, old.1.pem));
+        }
+        done.store(true, Relaxed);
+    });
+    let sent = sent.into_inner();
+    assert!(sent > 500, "{sent} requests are no load");
+    assert_eq!(receiver.wait_delivered(sent).len(), sent);
+    let log = fs::read_to_string(receiver.agent.log()).unwrap();
+    assert!(log.matches("were read again").count() >= 4, "{log}");
+
+    // From now on only the new CA counts.
+    files.write("clients.crt", &new.1.pem);
+    let answer = |client: &Ca, number| {
+        let own = client.issue("kube-apiserver");
+        let trusted = [&old.0, &new.0];
+        HttpsSender::new(&receiver, Version::HTTP_2, &trusted, Some(&own)).send(None, &one(number))
+    };
+    wait_for("the old CA to count no more", SOON, || match answer(&old.1, sent) {
+        Err(_) => Ok(()),
+        answer => Err(format!("{answer:?}")),
+    });
+    // What cannot be used leaves what holds in force, and is told.
+    files.write("tls.crt", "no certificate");
+    wait_for("the finding", SOON, || {
+        let status = receiver.agent.command(&["status"]).1;
+        if status.contains("no certificate can be read") { Ok(()) } else { Err(status) }
+    });
+    assert_eq!(answer(&new.1, sent + 1), Ok((200, None)));
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named_at_the_start() {
+    let ca = Ca::new("ca");
+    let files = Files::new(&ca, Some(&ca));
+    let refused = |hint: &str| {
+        let dir = TempDir::new().unwrap();
+        let config = dir.path().join("auditrail.toml");
+        let input = format!(
+            "state_dir = '{}'\n[server]\nlisten = \"off\"\n[inputs.hook]\ntype = \"webhook\"\nlisten = \"127.0.0.1:{}\"\n{}\n[outputs.o]\ntype = \"file\"\npath = \"-\"\n",
+            dir.path().display(),
+            free_port(),
+            files.keys("")
+        );
+        fs::write(&config, input).unwrap();
+        let out = process::run(&config).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && said.contains("inputs.hook"), "{said}");
+        assert!(said.contains(hint), "{said}");
+        assert!(!said.contains("PRIVATE"), "{said}");
+    };
+    files.write("tls.key", &ca.issue("other").1);
+    refused("`tls.cert_file` and `tls.key_file` must belong together");
+    files.write("tls.key", "-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n");
+    refused("RSA, ECDSA or Ed25519 key, not encrypted");
+    files.put(&ca);
+    files.write("clients.crt", "");
+    refused("with BEGIN CERTIFICATE lines");
+    fs::remove_file(files.path("clients.crt")).unwrap();
+    fs::remove_file(files.path("tls.crt")).unwrap();
+    refused("make the file readable by the agent's user");
+}
