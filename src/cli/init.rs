@@ -1,4 +1,5 @@
-//! `init`: finds the API server's audit log, writes a configuration that follows it, and checks that.
+//! `init`: finds the API server's audit log, writes a configuration that follows it, and checks that. With `--webhook` it
+//! sets up a receiver of the API server's webhook instead.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -6,14 +7,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 mod text;
+mod webhook;
 
 use super::check::{self, ReportForm};
 use super::configured::DEFAULT_CONFIG;
 use super::logging::Detail;
 use super::outcome::{ExitCode, note, print, say};
-use crate::discovery::{self, AuditLog, advice};
+use crate::discovery::{self, AuditLog, advice, webhook_steps};
 use crate::disk::{self, Links, ReadFile};
-use text::Destination;
+use text::{Destination, InitSource};
+use webhook::WebhookSetup;
 
 /// A policy to start from.
 const POLICY: &str = include_str!("../../etc/kubernetes/audit-policy.yaml");
@@ -28,6 +31,17 @@ pub(super) struct Arguments {
     /// The audit log on this host [default: the one that is found]
     #[arg(long, value_name = "PATH")]
     log: Option<PathBuf>,
+    /// Take the API server's webhook instead of a log; with the address by which it reaches this machine [default:
+    /// 127.0.0.1:9886]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = webhook::LOCAL,
+        conflicts_with = "log"
+    )]
+    webhook: Option<String>,
     /// The name of the cluster, in labels and documents
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
@@ -74,7 +88,14 @@ pub(super) fn init(arguments: &Arguments, detail: Detail) -> anyhow::Result<Exit
     if there && !arguments.force {
         bail!("{} is there already: edit it, or add --force to replace it", path.display());
     }
-    let Some(log) = log(arguments, detail)? else { return Ok(ExitCode::Failed) };
+    let setup = arguments.webhook.as_ref().map(|address| WebhookSetup::new(address, path));
+    let source = match setup.transpose()? {
+        Some(setup) => InitSource::Webhook(setup),
+        None => match log(arguments, detail)? {
+            Some(log) => InitSource::Log(log),
+            None => return Ok(ExitCode::Failed),
+        },
+    };
     let to = match arguments.to.destination() {
         Some(to) => to,
         None => ask_destination()?,
@@ -84,9 +105,22 @@ pub(super) fn init(arguments: &Arguments, detail: Detail) -> anyhow::Result<Exit
         None if io::stdin().is_terminal() => ask("Name of the cluster", "kubernetes")?,
         None => "kubernetes".to_owned(),
     };
-    write(path, &text::configuration(&cluster, &log, &to))?;
+    if let InitSource::Webhook(setup) = &source {
+        setup.write()?;
+    }
+    write(path, &text::configuration(&cluster, &source, &to))?;
     note(detail, &format!("wrote {}", path.display()));
-    Ok(check::check(path, false, ReportForm::Text(detail)))
+    let checked = check::check(path, false, ReportForm::Text(detail));
+    if let InitSource::Webhook(setup) = &source {
+        let kubeconfig = setup.file("kubeconfig");
+        let node = discovery::look(&arguments.root);
+        let steps =
+            webhook_steps(node.map(|node| node.distribution), &kubeconfig.display().to_string());
+        say(&format!(
+            "\nNow let the API server send its events here, once the agent runs. {steps}"
+        ));
+    }
+    Ok(checked)
 }
 
 /// The log to follow; `None` if the API server writes none, which this prints.

@@ -11,7 +11,9 @@ mod known_paths;
 mod node;
 mod rancher;
 mod static_pod;
+mod webhook;
 
 pub(crate) use advice::advice;
 pub(crate) use known_paths::hint;
 pub(crate) use node::{AuditLog, look};
+pub(crate) use webhook::webhook_steps;

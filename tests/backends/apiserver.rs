@@ -50,23 +50,28 @@ impl ApiServer {
 
     /// The same for what the kubeconfig says of the cluster and of the user, as members of a YAML mapping.
     pub(crate) fn with_webhook_user(cluster: &str, user: &str) -> Self {
-        let dir = TempDir::new().unwrap();
-        fs::create_dir(dir.path().join("audit")).unwrap();
         let kubeconfig = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
              clusters: [{{name: a, cluster: {{{cluster}}}}}]\n\
              users: [{{name: a, user: {{{user}}}}}]\n\
              contexts: [{{name: a, context: {{cluster: a, user: a}}}}]\n"
         );
-        fs::write(dir.path().join("webhook.yaml"), kubeconfig).unwrap();
         // A batch is given up after some 80 seconds under the defaults; here it is tried again sooner and as often.
         let flags = [
-            "--audit-webhook-config-file=webhook.yaml",
             "--audit-webhook-batch-max-wait=1s",
             "--audit-webhook-batch-throttle-qps=100",
             "--audit-webhook-initial-backoff=4s",
         ];
-        Self::serve(dir, 1000, &flags)
+        Self::with_webhook_config(&kubeconfig, &flags)
+    }
+
+    /// The same with this kubeconfig and these flags.
+    pub(crate) fn with_webhook_config(kubeconfig: &str, flags: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
+        fs::create_dir(dir.path().join("audit")).unwrap();
+        fs::write(dir.path().join("webhook.yaml"), kubeconfig).unwrap();
+        let config = ["--audit-webhook-config-file=webhook.yaml"];
+        Self::serve(dir, 1000, &[&config, flags].concat())
     }
 
     fn serve(dir: TempDir, backups: usize, flags: &[&str]) -> Self {

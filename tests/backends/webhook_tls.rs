@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::webhook::traffic;
 use kit::agent::Agent;
 use kit::ca::Ca;
 use kit::events::{assert_exactly_once, expected};
+use kit::process::{self, Running};
 use kit::{free_port, tables, wait_for};
 
 /// The certificates of a receiver and of its senders, in files.
@@ -194,4 +196,50 @@ fn each_kind_of_credentials_lets_the_right_api_server_in_and_no_other() {
         assert!(receiver.names(way.sender), "{}", way.sender);
         receiver.agent.stop_done();
     }
+}
+
+/// A new user runs `init --webhook`, starts the agent, and gives the API server the file and the flags that `init` says.
+#[test]
+fn what_init_writes_and_says_is_all_that_a_real_api_server_needs() {
+    if !have(&[Server::KubeApi]) {
+        return;
+    }
+    let (dir, port) = (TempDir::new().unwrap(), free_port());
+    let (config, out) = (dir.path().join("auditrail.toml"), dir.path().join("out.ndjson"));
+    let mut init = Command::new(process::binary());
+    init.args(["init", &format!("--webhook=127.0.0.1:{port}"), "--root"]).arg(dir.path());
+    let ran = init.arg("--config").arg(&config).arg("--file").arg(&out).output().unwrap();
+    let said = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+    let flags: Vec<_> = said
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- "))
+        .filter(|flag| flag.starts_with("--audit-webhook") && !flag.contains("config-file"))
+        .collect();
+    assert!(flags.len() >= 3, "{said}");
+    let kubeconfig = fs::read_to_string(dir.path().join("webhook/kubeconfig")).unwrap();
+    // The machine of the test decides about these.
+    let written = fs::read_to_string(&config).unwrap();
+    let own = format!("state_dir = '{}'\n", dir.path().join("state").display());
+    let written = written.replace("# spool = {", "spool = { min_free = \"1MiB\" } # {");
+    fs::write(&config, format!("{own}{written}[server]\nlisten = \"off\"\n")).unwrap();
+    let mut command = process::run(&config);
+    let log = dir.path().join("agent.log");
+    let agent = Running::spawn(process::log_to(&mut command, &log));
+    let mut server = ApiServer::with_webhook_config(&kubeconfig, &flags);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| traffic(&server, 0, &done));
+        thread::sleep(Duration::from_secs(3));
+        done.store(true, Relaxed);
+    });
+    thread::sleep(Duration::from_secs(7));
+    server.end();
+    let logged = server.logged().unwrap().len() - server.lost();
+    wait_for("the events", Duration::from_mins(1), || {
+        match expected(&fs::read(&out).unwrap_or_default()).len() {
+            count if count >= logged => Ok(()),
+            count => Err(format!("{count} of {logged}: {}", fs::read_to_string(&log).unwrap())),
+        }
+    });
+    assert!(agent.stop().success());
 }

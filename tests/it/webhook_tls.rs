@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::future::poll_fn;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{Request, Version};
@@ -18,6 +22,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kit::ca::Ca;
+use kit::process::Running;
 use kit::{free_port, http as plain, process, tables, wait_for};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -25,6 +30,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::command::{auditrail, finish};
 use crate::webhook::{Receiver, SOON, event, list};
 
 /// The files of a receiver.
@@ -86,16 +92,11 @@ struct HttpsSender {
 
 impl HttpsSender {
     /// Trusts some authorities, and has a certificate if one is given.
-    fn new(
-        receiver: &Receiver,
-        version: Version,
-        trusted: &[&Ca],
-        own: Option<&(String, String)>,
-    ) -> Self {
+    fn new(port: u16, version: Version, trusted: &[&str], own: Option<&(String, String)>) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = RootCertStore::empty();
         for ca in trusted {
-            roots.add(CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap()).unwrap();
+            roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
         }
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -118,7 +119,7 @@ impl HttpsSender {
         };
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
-        Self { runtime, client, port: receiver.port }
+        Self { runtime, client, port }
     }
 
     /// Sends one body. Returns the status and the challenge, or why there is no answer.
@@ -146,7 +147,7 @@ impl HttpsSender {
     }
 
     async fn sending(&self, credentials: Option<&str>, body: &[u8]) -> Answer {
-        let url = format!("https://localhost:{}/audit?timeout=30s", self.port);
+        let url = format!("https://127.0.0.1:{}/audit?timeout=30s", self.port);
         loop {
             let mut request = Request::post(&url);
             if let Some(credentials) = credentials {
@@ -196,7 +197,7 @@ fn a_receiver_with_tls_takes_http_1_and_http_2_and_nothing_plain() {
     let receiver = start(&files.keys(""));
     let mut numbers = 0..;
     for version in [Version::HTTP_11, Version::HTTP_2] {
-        let sender = HttpsSender::new(&receiver, version, &[&ca], None);
+        let sender = HttpsSender::new(receiver.port, version, &[&ca.pem], None);
         // A body of more than a window, and many at once.
         let long = list([event(numbers.next().unwrap(), 3 << 20).as_str()].into_iter());
         assert_eq!(sender.send(None, &long), Ok((200, None)));
@@ -205,7 +206,7 @@ fn a_receiver_with_tls_takes_http_1_and_http_2_and_nothing_plain() {
             assert_eq!(answer, Ok((200, None)));
         }
     }
-    let wrong = HttpsSender::new(&receiver, Version::HTTP_2, &[&stranger], None);
+    let wrong = HttpsSender::new(receiver.port, Version::HTTP_2, &[&stranger.pem], None);
     assert!(wrong.send(None, &one(9999)).is_err());
     let url = format!("http://127.0.0.1:{}/", receiver.port);
     assert!(plain::send("POST", &url, &[], one(9999)).is_err());
@@ -222,11 +223,11 @@ fn only_a_certificate_of_the_clients_ca_lets_a_sender_in_and_names_it() {
     let (right, wrong) = (clients.issue("kube-apiserver-a"), stranger.issue("kube-apiserver-a"));
     for version in [Version::HTTP_11, Version::HTTP_2] {
         for refused in [None, Some(&wrong)] {
-            let sender = HttpsSender::new(&receiver, version, &[&ca], refused);
+            let sender = HttpsSender::new(receiver.port, version, &[&ca.pem], refused);
             let answer = sender.send(None, &one(1));
             assert!(answer.is_err(), "{answer:?}");
         }
-        let sender = HttpsSender::new(&receiver, version, &[&ca], Some(&right));
+        let sender = HttpsSender::new(receiver.port, version, &[&ca.pem], Some(&right));
         assert_eq!(sender.send(None, &one(2)), Ok((200, None)));
     }
     receiver.wait_delivered(1);
@@ -256,7 +257,7 @@ fn missing_and_wrong_credentials_are_refused_and_right_ones_are_taken() {
         files.write("token", "t0ken\n");
         files.write("password", "hunter2\n");
         let receiver = start(&files.keys(&keys));
-        let sender = HttpsSender::new(&receiver, Version::HTTP_2, &[&ca], None);
+        let sender = HttpsSender::new(receiver.port, Version::HTTP_2, &[&ca.pem], None);
         let refused = Ok((401, Some(challenge.to_owned())));
         assert_eq!(sender.send(None, &one(1)), refused);
         assert_eq!(sender.send(Some(wrong), &one(1)), refused);
@@ -288,7 +289,8 @@ fn certificates_and_cas_are_exchanged_under_load_without_a_failed_request() {
     let (done, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
     let load = |client: &Ca, version| {
         let own = client.issue("kube-apiserver");
-        let sender = HttpsSender::new(&receiver, version, &[&old.0, &new.0], Some(&own));
+        let sender =
+            HttpsSender::new(receiver.port, version, &[&old.0.pem, &new.0.pem], Some(&own));
         while !done.load(Relaxed) {
             let event = sent.fetch_add(1, Relaxed);
             assert_eq!(sender.send(None, &one(event)), Ok((200, None)), "{version:?}");
@@ -319,8 +321,9 @@ fn certificates_and_cas_are_exchanged_under_load_without_a_failed_request() {
     files.write("clients.crt", &new.1.pem);
     let answer = |client: &Ca, number| {
         let own = client.issue("kube-apiserver");
-        let trusted = [&old.0, &new.0];
-        HttpsSender::new(&receiver, Version::HTTP_2, &trusted, Some(&own)).send(None, &one(number))
+        let trusted = [&*old.0.pem, &*new.0.pem];
+        HttpsSender::new(receiver.port, Version::HTTP_2, &trusted, Some(&own))
+            .send(None, &one(number))
     };
     wait_for("the old CA to count no more", SOON, || match answer(&old.1, sent) {
         Err(_) => Ok(()),
@@ -365,4 +368,58 @@ fn files_that_cannot_be_used_are_named_at_the_start() {
     fs::remove_file(files.path("clients.crt")).unwrap();
     fs::remove_file(files.path("tls.crt")).unwrap();
     refused("make the file readable by the agent's user");
+}
+
+#[test]
+fn init_sets_up_a_receiver_for_the_api_server_that_has_its_kubeconfig() {
+    let (dir, port) = (TempDir::new().unwrap(), free_port());
+    let (config, out) = (dir.path().join("etc/auditrail.toml"), dir.path().join("out.ndjson"));
+    let init = |more: &[&str]| {
+        let mut command = auditrail();
+        command.args(["init", "--root"]).arg(dir.path()).arg("--config").arg(&config);
+        finish(command.arg("--file").arg(&out).args(more))
+    };
+    let webhook = format!("--webhook=127.0.0.1:{port}");
+    let ran = init(&[&webhook]);
+    // Whether the check at its end is content depends on the disk of the machine.
+    assert!(ran.stderr.contains("wrote "), "{}{}", ran.stdout, ran.stderr);
+    for said in ["audit-webhook-config-file=", "audit-policy-file=", "batch-throttle-qps=100"] {
+        assert!(ran.stdout.contains(said) || ran.stderr.contains(said), "{said}: {}", ran.stderr);
+    }
+    let kubeconfig = dir.path().join("etc/webhook/kubeconfig");
+    for private in [&kubeconfig, &dir.path().join("etc/webhook/tls.key")] {
+        assert_eq!(fs::metadata(private).unwrap().mode() & 0o777, 0o600, "{}", private.display());
+    }
+    let text = fs::read_to_string(&kubeconfig).unwrap();
+    assert!(text.contains(&format!("server: https://127.0.0.1:{port}/\n")), "{text}");
+    let data = |key: &str| {
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap();
+        String::from_utf8(STANDARD.decode(line.trim_start_matches(": ")).unwrap()).unwrap()
+    };
+    let trusted = data("certificate-authority-data");
+    let own = (data("client-certificate-data"), data("client-key-data"));
+    let state = format!("state_dir = '{}'\n", dir.path().join("state").display());
+    let written = fs::read_to_string(&config).unwrap() + "[server]\nlisten = \"off\"\n";
+    fs::write(
+        &config,
+        state + &written.replace("# spool = {", "spool = { min_free = \"1MiB\" } # {"),
+    )
+    .unwrap();
+    let mut command = process::run(&config);
+    let running = Running::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()));
+    let sender = HttpsSender::new(port, Version::HTTP_2, &[&trusted], Some(&own));
+    wait_for("the receiver", SOON, || match sender.send(None, &one(1)) {
+        Ok((200, None)) => Ok(()),
+        answer => Err(format!("{answer:?}")),
+    });
+    let stranger = HttpsSender::new(port, Version::HTTP_2, &[&trusted], None);
+    assert!(stranger.send(None, &one(2)).is_err());
+    wait_for("the event", SOON, || match fs::read_to_string(&out).unwrap_or_default() {
+        text if text.lines().count() == 1 => Ok(()),
+        text => Err(text),
+    });
+    assert!(running.stop().success());
+    assert_eq!(init(&[&webhook]).code, Some(1), "there is a configuration");
+    let wrong = init(&["--webhook=here", "--force"]);
+    assert!(wrong.stderr.contains("such as 10.0.0.5:9886"), "{}", wrong.stderr);
 }

@@ -2,6 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use super::webhook::WebhookSetup;
+
+/// Where the events come from.
+pub(super) enum InitSource {
+    Log(PathBuf),
+    Webhook(WebhookSetup),
+}
+
 /// Where the events go.
 pub(super) enum Destination {
     Loki(String),
@@ -12,15 +20,16 @@ pub(super) enum Destination {
 }
 
 /// The text of a configuration file.
-pub(super) fn configuration(cluster: &str, log: &Path, to: &Destination) -> String {
-    // Falco raises an alert for each old event.
-    let start_at = match to {
-        Destination::Falco(_) => "start_at = \"1h\"",
-        _ => "# start_at = \"beginning\"",
+pub(super) fn configuration(cluster: &str, source: &InitSource, to: &Destination) -> String {
+    let (what, input) = match source {
+        InitSource::Log(log) => {
+            ("Follows the audit log of this node's API server", followed(log, to))
+        }
+        InitSource::Webhook(setup) => ("Takes the API server's audit webhook", received(setup)),
     };
     format!(
         "\
-# Follows the audit log of this node's API server and delivers every event once. Written by `auditrail init`.
+# {what} and delivers every event once. Written by `auditrail init`.
 # `auditrail check` reports mistakes in this file, wrong permissions and problems with the back end. In a string, ${{NAME}}
 # is an environment variable, and $$ is one dollar sign.
 
@@ -34,13 +43,7 @@ cluster = {}
 # away, something is wrong with this node. \"off\" for none.
 heartbeat = \"5m\"
 
-[inputs.apiserver]
-type = \"file\"
-# --audit-log-path of the API server, as the host sees it. The agent finds the backups beside it, compressed or not.
-path = {}
-# Where to begin on the first start: \"beginning\" (the oldest backup), \"current_file\", \"end\", or an age like \"24h\".
-{start_at}
-
+{input}
 {}
 # What leaves the node. By default secrets are redacted and metadata.managedFields is removed. `auditrail preview` shows
 # the events as they leave.
@@ -52,8 +55,46 @@ path = {}
 # listen = \"127.0.0.1:9885\"
 ",
         quoted(cluster),
-        quoted(&log.to_string_lossy()),
         output(to)
+    )
+}
+
+fn followed(log: &Path, to: &Destination) -> String {
+    // Falco raises an alert for each old event.
+    let start_at = match to {
+        Destination::Falco(_) => "start_at = \"1h\"",
+        _ => "# start_at = \"beginning\"",
+    };
+    format!(
+        "\
+[inputs.apiserver]
+type = \"file\"
+# --audit-log-path of the API server, as the host sees it. The agent finds the backups beside it, compressed or not.
+path = {}
+# Where to begin on the first start: \"beginning\" (the oldest backup), \"current_file\", \"end\", or an age like \"24h\".
+{start_at}
+",
+        quoted(&log.to_string_lossy())
+    )
+}
+
+fn received(setup: &WebhookSetup) -> String {
+    let file = |name| quoted(&setup.file(name).to_string_lossy());
+    format!(
+        "\
+[inputs.apiserver]
+type = \"webhook\"
+listen = {}
+# Only the API server with the certificate in {} is let in. These files are read again when they change.
+tls = {{ cert_file = {}, key_file = {}, client_ca_file = {} }}
+# The events that no output has acknowledged yet, before redaction.
+# spool = {{ max_bytes = \"1GiB\", min_free = \"20%\" }}
+",
+        quoted(&setup.listen()),
+        file("kubeconfig"),
+        file("tls.crt"),
+        file("tls.key"),
+        file("clients.crt")
     )
 }
 
