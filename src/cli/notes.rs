@@ -47,6 +47,10 @@ const NOTES: &[CommandNotes] = &[
                 "Ask nothing, for a script",
             ),
             (
+                "auditrail init --webhook --loki https://loki.example.org",
+                "Take the API server's webhook, and make its kubeconfig",
+            ),
+            (
                 "auditrail init --print-policy",
                 "Print an audit policy for an API server without one",
             ),

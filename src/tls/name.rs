@@ -1,29 +1,17 @@
 //! The name that a certificate gives its owner.
 
-use x509_cert::Certificate;
-use x509_cert::der::asn1::{PrintableStringRef, Utf8StringRef};
-use x509_cert::der::oid::ObjectIdentifier;
-use x509_cert::der::{Decode as _, Tag, Tagged as _};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
 
-/// `commonName` (RFC 4519, section 2.3).
-const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 /// A longer name is cut.
 const LONGEST: usize = 128;
 
 /// The common name of a certificate's subject, cut to 128 bytes; `None` if it has none.
 pub(crate) fn common_name(certificate: &[u8]) -> Option<String> {
-    let certificate = Certificate::from_der(certificate).ok()?;
-    let subject = certificate.tbs_certificate.subject;
-    let mut parts = subject.0.iter().flat_map(|part| part.0.iter());
-    let name = parts.rfind(|part| part.oid == COMMON_NAME)?;
-    let text = match name.value.tag() {
-        Tag::Utf8String => name.value.decode_as::<Utf8StringRef<'_>>().ok()?.as_str().to_owned(),
-        Tag::PrintableString => {
-            name.value.decode_as::<PrintableStringRef<'_>>().ok()?.as_str().to_owned()
-        }
-        _ => return None,
-    };
-    Some(text[..text.floor_char_boundary(LONGEST)].to_owned())
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let name = certificate.subject().iter_common_name().last()?;
+    let name = name.as_str().ok()?;
+    Some(name[..name.floor_char_boundary(LONGEST)].to_owned())
 }
 
 #[cfg(test)]

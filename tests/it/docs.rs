@@ -76,7 +76,10 @@ fn check_command(place: &str, line: &str) -> bool {
     assert_eq!(help.code, Some(0), "{place}: there is no `{command}` in: {line}");
     for flag in rest.iter().take_while(|word| **word != "#").filter(|word| word.starts_with('-')) {
         let flag = flag.trim_end_matches([',', '.', ')', ';']);
-        let known = help.stdout.split_whitespace().any(|word| word.trim_end_matches(',') == flag);
+        let flag = flag.split('=').next().unwrap();
+        // `--flag[=<VALUE>]` may stand without a value.
+        let name = |word: &str| word.split('[').next().unwrap().trim_end_matches(',').to_owned();
+        let known = help.stdout.split_whitespace().any(|word| name(word) == flag);
         assert!(known, "{place}: `{command}` knows no {flag}: {line}");
     }
     true

@@ -23,6 +23,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod command;
+mod https_sender;
 mod imports;
 mod prometheus;
 mod sources;

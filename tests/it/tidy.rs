@@ -37,7 +37,6 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/input/scan/findings.rs", "what stands under the log's path"),
     ("src/input/scan/follower.rs", "has the directory changed"),
     ("src/input/scan/mounts.rs", "is the log mounted alone"),
-    ("src/output/credentials.rs", "credentials that may change"),
     ("src/output/file_opening.rs", "whose it is"),
     ("src/output/file_tail.rs", "what is in it"),
     ("src/own_log/appender.rs", "a file for a long body"),
@@ -47,6 +46,8 @@ const TOUCH_FILES: &[(&str, &str)] = &[
     ("src/replay/stdin.rs", "standard input, on its way"),
     ("src/telemetry/process.rs", "/proc/self"),
     ("src/telemetry/systemd_fdstore.rs", "files that systemd keeps"),
+    ("src/tls/pem.rs", "certificates and keys"),
+    ("src/tls/watched.rs", "has such a file changed"),
 ];
 
 const LONGEST: usize = 400;

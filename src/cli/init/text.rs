@@ -67,8 +67,7 @@ fn followed(log: &Path, to: &Destination) -> String {
     };
     format!(
         "\
-[inputs.apiserver]
-type = \"file\"
+[inputs.apiserver]\ntype = \"file\"
 # --audit-log-path of the API server, as the host sees it. The agent finds the backups beside it, compressed or not.
 path = {}
 # Where to begin on the first start: \"beginning\" (the oldest backup), \"current_file\", \"end\", or an age like \"24h\".
@@ -82,8 +81,7 @@ fn received(setup: &WebhookSetup) -> String {
     let file = |name| quoted(&setup.file(name).to_string_lossy());
     format!(
         "\
-[inputs.apiserver]
-type = \"webhook\"
+[inputs.apiserver]\ntype = \"webhook\"
 listen = {}
 # Only the API server with the certificate in {} is let in. These files are read again when they change.
 tls = {{ cert_file = {}, key_file = {}, client_ca_file = {} }}

@@ -8,7 +8,9 @@ const LEVELS: usize = 16;
 
 /// The objects and arrays around the next hit.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
+pub(super) struct WayToHit {
+    /// Where the value that is walked ends, if it is known.
+    pub(super) end: Option<usize>,
     /// The place of the hit that was looked for last.
     hit: usize,
     /// Where the objects and arrays around it begin, from the outermost one on. Never more than [`LEVELS`].
@@ -17,7 +19,7 @@ pub(super) struct Ahead {
     open: Vec<usize>,
 }
 
-impl Ahead {
+impl WayToHit {
     /// Looks for the end of the object or array at `at`, up to the hit. Returns the end, or `None` if the hit is in it.
     pub(super) fn end_before(&mut self, line: &[u8], at: usize, hit: usize) -> Option<usize> {
         if self.hit == hit && self.around.contains(&at) {

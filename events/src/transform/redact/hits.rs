@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use super::ahead::WayToHit;
 use super::patterns::What;
 use super::vector_search::{Found, look};
 use super::{base64_runs, written};
@@ -136,6 +137,8 @@ pub(super) struct HitLookup<'h> {
     pub(super) all: &'h Hits,
     /// The index of the hit that the last question found.
     near: Cell<usize>,
+    /// The way to the next hit.
+    pub(super) ahead: WayToHit,
 }
 
 /// How many hits are passed one by one before a binary search.
@@ -143,7 +146,7 @@ const STEPS: usize = 4;
 
 impl<'h> HitLookup<'h> {
     pub(super) fn new(all: &'h Hits) -> Self {
-        Self { all, near: Cell::new(0) }
+        Self { all, near: Cell::new(0), ahead: WayToHit::default() }
     }
 
     /// The place of the first hit at or after `at`.

@@ -7,7 +7,6 @@
 use std::ops::Range;
 
 use super::Redaction;
-use super::ahead::Ahead;
 use super::context::Context;
 use super::custom::Steps;
 use super::flags::Flags;
@@ -35,9 +34,6 @@ pub(super) struct Walk<'w> {
     pub(super) context: &'w Context<'w>,
     pub(super) line: &'w [u8],
     pub(super) hits: HitLookup<'w>,
-    ahead: Ahead,
-    /// Where the value that is walked ends, if it is known.
-    end: Option<usize>,
     pub(super) edits: &'w mut Edits,
     /// Number of walks around this one.
     pub(super) nested: u8,
@@ -65,8 +61,6 @@ impl<'w> Walk<'w> {
             context,
             line,
             hits: HitLookup::new(hits),
-            ahead: Ahead::default(),
-            end: None,
             edits,
             nested,
             seen: false,
@@ -138,9 +132,9 @@ impl<'w> Walk<'w> {
 
     /// Walks through the value in a range.
     pub(super) fn whole(&mut self, at: &Range<usize>, flags: Flags) -> Option<usize> {
-        self.end = Some(at.end);
+        self.hits.ahead.end = Some(at.end);
         let end = self.root(at.start, flags);
-        self.end = None;
+        self.hits.ahead.end = None;
         end
     }
 
@@ -153,16 +147,17 @@ impl<'w> Walk<'w> {
         }
         if self.frames.len() < GUIDED && !flags.everything() && self.may_skip() {
             let next = self.hits.next(at);
-            if let Some(end) = self.end.filter(|end| *end <= next && self.is_plain()) {
+            let whole = self.hits.ahead.end;
+            if let Some(end) = whole.filter(|end| *end <= next && self.is_plain()) {
                 // Nothing that follows has a hit.
                 self.frames.clear();
                 return Some(end);
             }
             let end = if next >= self.line.len() {
                 Some(value(self.line, at)?.1)
-            } else if next > at + NEAR && !(self.frames.is_empty() && self.end.is_some()) {
+            } else if next > at + NEAR && !(self.frames.is_empty() && whole.is_some()) {
                 // If the value ends before the next hit, it has none.
-                self.ahead.end_before(self.line, at, next)
+                self.hits.ahead.end_before(self.line, at, next)
             } else {
                 // It is known that the hit is in it, or walking reaches the hit sooner.
                 None
@@ -196,7 +191,7 @@ impl<'w> Walk<'w> {
     /// The element that an array goes on with: elements without hits are passed over where the place of the next hit
     /// is known.
     pub(super) fn next_element(&self, at: usize) -> usize {
-        let known = |frame: &Frame| self.ahead.element(frame.start, self.hits.next(at));
+        let known = |frame: &Frame| self.hits.ahead.element(frame.start, self.hits.next(at));
         let plain = self.frames.last().filter(|frame| frame.is_plain());
         let next = plain.filter(|_| self.reach == Reach::Place).and_then(known);
         next.map_or(at, |next| next.max(at))
