@@ -17,10 +17,12 @@ use crate::config::{Config, FollowedLog, StartAt};
 use crate::event::{Cursor, Format, Key};
 use crate::input::{Input, list, try_link};
 use crate::output::Finding;
+use crate::receive;
 use crate::server;
 use crate::telemetry::{
     FindingKind, Identity, InputFinding, Severity, Snapshot, Telemetry, Time, human,
 };
+use crate::tls::UnusableFile;
 use report::Report;
 pub(super) use report::ReportForm;
 
@@ -108,17 +110,32 @@ fn everything(config: &Config, report: &mut Report) {
             Err(error) => report.add(&name, Finding::fail(format!("{error:#}"), "")),
         }
     }
-    if let Some(listen) = config.server.listen.as_ref().filter(|_| !running) {
+    for webhook in config.webhooks() {
+        let name = format!("inputs.{}", webhook.log.name);
         report.add(
-            "server",
-            match std::net::TcpListener::bind(listen) {
-                Ok(_) => Finding::ok(format!("{listen} is free")),
-                Err(error) => Finding::fail(
-                    format!("cannot listen on {listen}: {error}"),
-                    "free the port, or set `listen` in [server]",
-                ),
+            &name,
+            match receive::usable(webhook) {
+                Ok(senders) => Finding::ok(format!("takes events of {senders}")),
+                Err(UnusableFile { what, hint }) => Finding::fail(what, hint),
             },
         );
+        if !running {
+            report.add(&name, listening(&webhook.listen, &format!("[{name}]")));
+        }
+    }
+    if let Some(listen) = config.server.listen.as_ref().filter(|_| !running) {
+        report.add("server", listening(listen, "[server]"));
+    }
+}
+
+/// Whether an address can be listened on that a table of the configuration names.
+fn listening(listen: &str, table: &str) -> Finding {
+    match std::net::TcpListener::bind(listen) {
+        Ok(_) => Finding::ok(format!("{listen} is free")),
+        Err(error) => Finding::fail(
+            format!("cannot listen on {listen}: {error}"),
+            format!("free the port, or set `listen` in {table}"),
+        ),
     }
 }
 

@@ -31,8 +31,9 @@ mod receiver;
 mod sender;
 mod service;
 
-use crate::config::WebhookInput;
+use crate::config::{Auth, WebhookInput};
 use crate::server;
+use crate::tls::UnusableFile;
 use access::Access;
 use memory::BodyMemory;
 pub(crate) use memory::IN_MEMORY;
@@ -42,6 +43,21 @@ pub(crate) use receiver::Receiver;
 const THREADS: usize = 2;
 /// How long requests that are under way may take once the shutdown has begun.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Reads the files of a receiver, as [`bind`] does. Returns who may send, in words.
+///
+/// # Errors
+/// A file cannot be used.
+pub(crate) fn usable(webhook: &WebhookInput) -> Result<&'static str, UnusableFile> {
+    Access::new(webhook)?;
+    let mutual = webhook.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    Ok(match &webhook.auth {
+        _ if mutual => "everybody with a certificate of `tls.client_ca_file`",
+        Auth::Basic { .. } => "everybody with the password",
+        Auth::Bearer(_) => "everybody with the token",
+        Auth::None | Auth::ApiKey(_) => "everybody who reaches the address",
+    })
+}
 
 /// A receiver that listens, and knows who may send.
 pub(crate) struct Listening {

@@ -256,6 +256,8 @@ fn files_that_cannot_be_used_are_named_at_the_start() {
         assert!(!out.status.success() && said.contains("inputs.hook"), "{said}");
         assert!(said.contains(hint), "{said}");
         assert!(!said.contains("PRIVATE"), "{said}");
+        let check = finish(auditrail().arg("check").arg("-c").arg(&config));
+        assert!(check.stdout.contains(hint) && check.code == Some(1), "{}", check.stdout);
     };
     files.write("tls.key", &ca.issue("other").1);
     refused("`tls.cert_file` and `tls.key_file` must belong together");
