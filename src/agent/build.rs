@@ -182,11 +182,8 @@ impl AgentBuilder<'_> {
 /// Listens for each webhook of the configuration.
 pub(super) async fn listen_for_webhooks(config: &Config) -> anyhow::Result<Listeners> {
     let mut listeners = HashMap::new();
-    for input in &config.inputs {
-        if let InputKind::Webhook(webhook) = input {
-            let name = &webhook.log.name;
-            listeners.insert(Arc::clone(name), receive::bind(webhook).await?);
-        }
+    for webhook in config.webhooks() {
+        listeners.insert(Arc::clone(&webhook.log.name), receive::bind(webhook).await?);
     }
     Ok(listeners)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::own_files::named_files;
-use crate::config::{Config, FollowedLog, OutputKind, WebhookInput};
+use crate::config::{Config, FollowedLog, OutputKind};
 use crate::confine::{Allowed, Confinement, Purpose, Replaced, Strength, confine};
 use crate::disk;
 
@@ -146,8 +146,7 @@ fn system() -> Vec<Allowed> {
 /// The paths that the agent needs under this configuration, which was read from `path`.
 fn own(config: &Config, path: &Path) -> Vec<Allowed> {
     // The agent reads these again while it runs.
-    let named = config.outputs.iter().flat_map(named_files);
-    let named = named.chain(config.webhooks().flat_map(WebhookInput::files)).map(|(file, _)| file);
+    let named = named_files(config).into_iter().map(|(_, file, _)| file);
     let files = iter::once(path).chain(named).flat_map(with_neighbours);
     let logs = config.logs().flat_map(followed);
     let written = iter::once(config.state_dir.clone()).chain(written(config));

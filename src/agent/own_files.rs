@@ -204,15 +204,8 @@ impl Owned {
             logs.push((Spot::of(&input.path), format!("inputs.{}", input.name)));
         }
         let mut files = vec![(Spot::of(path), "the configuration".to_owned())];
-        for webhook in config.webhooks() {
-            let input = &webhook.log.name;
-            let of = |key: &str| format!("the file that `{key}` of inputs.{input} names");
-            files.extend(webhook.files().into_iter().map(|(path, key)| (Spot::of(path), of(key))));
-        }
-        for output in &config.outputs {
-            let of = |key: &str| format!("the file that `{key}` of outputs.{} names", output.name);
-            let named = named_files(output).into_iter();
-            files.extend(named.map(|(path, key)| (Spot::of(path), of(key))));
+        for (table, path, key) in named_files(config) {
+            files.push((Spot::of(path), format!("the file that `{key}` of {table} names")));
         }
         for name in Store::FILES {
             files.push((Spot::of(&state.join(name)), "the agent's own, in `state_dir`".to_owned()));
@@ -267,8 +260,21 @@ fn linked_backup(log: &Spot, spot: &Spot) -> bool {
         .any(|path| spot.is_file(fs::metadata(path).ok().as_ref()))
 }
 
+/// The files that the inputs and outputs name, each with its table and its key.
+pub(super) fn named_files(config: &Config) -> Vec<(String, &Path, &'static str)> {
+    let inputs = config.webhooks().map(|one| (format!("inputs.{}", one.log.name), one.files()));
+    let outputs = config.outputs.iter();
+    let outputs = outputs.map(|one| (format!("outputs.{}", one.name), named_by(one)));
+    let tables = inputs.chain(outputs);
+    tables
+        .flat_map(|(table, files)| {
+            files.into_iter().map(move |(path, key)| (table.clone(), path, key))
+        })
+        .collect()
+}
+
 /// The files that an output names, each with its key: secrets, certificates, the policy, the key of redaction.
-pub(super) fn named_files(output: &Output) -> Vec<(&Path, &'static str)> {
+fn named_by(output: &Output) -> Vec<(&Path, &'static str)> {
     let mut files = output.kind.http().map(named).unwrap_or_default();
     if let Some(policy) = &output.transform.policy_file {
         files.push((policy, "policy_file"));

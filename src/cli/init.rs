@@ -13,6 +13,7 @@ use super::check::{self, ReportForm};
 use super::configured::DEFAULT_CONFIG;
 use super::logging::Detail;
 use super::outcome::{ExitCode, note, print, say};
+use crate::config::WEBHOOK_LISTEN;
 use crate::discovery::{self, AuditLog, advice, webhook_steps};
 use crate::disk::{self, Links, ReadFile};
 use text::{Destination, InitSource};
@@ -38,7 +39,7 @@ pub(super) struct Arguments {
         value_name = "HOST:PORT",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = webhook::LOCAL,
+        default_missing_value = WEBHOOK_LISTEN,
         conflicts_with = "log"
     )]
     webhook: Option<String>,
@@ -225,8 +226,9 @@ fn is_comment(line: &str) -> bool {
 /// Writes the file atomically, and the directory above it if that is missing.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let directory = disk::above(path);
-    let beside = path.with_extension("toml.new");
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
     disk::create_dir_all(directory)
-        .and_then(|()| disk::replace(path, &beside, text.as_bytes()))
+        .and_then(|()| disk::replace(path, beside.as_ref(), text.as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -11,7 +11,7 @@ pub(super) fn host_and_port(item: &Item<'_>) -> Result<String, ConfigError> {
 }
 
 /// The text, if it is a host and a port.
-pub(super) fn valid_address(text: &str) -> Option<String> {
+pub(crate) fn valid_address(text: &str) -> Option<String> {
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
     let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
     let is_wrong = host.is_empty()

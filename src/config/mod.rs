@@ -46,6 +46,7 @@ mod value;
 mod waits;
 mod webhook;
 
+pub(crate) use address::valid_address;
 pub(crate) use backups::Backups;
 pub(crate) use disk::{Disk, MinFree};
 pub(crate) use elasticsearch::{Compression, Elasticsearch, Layout, SetupTemplate, Target};
@@ -65,7 +66,7 @@ pub(crate) use spool::{SPOOL_FILE, SPOOLS, Spool};
 pub(crate) use transform::{Redact, RedactMode, Transform};
 pub(crate) use value::{duration, size};
 pub(crate) use waits::Waits;
-pub(crate) use webhook::{WebhookInput, WebhookTls};
+pub(crate) use webhook::{WEBHOOK_LISTEN, WebhookInput, WebhookTls};
 
 use item::Item;
 use paths::Paths;

@@ -12,6 +12,10 @@ pub(crate) enum SecretSource {
 }
 
 impl SecretSource {
+    /// The way out if the secret cannot be read.
+    pub(crate) const HINT: &str =
+        "put the bare secret there, in a file that the agent's user can read";
+
     /// Reads the current secret.
     ///
     /// # Errors

@@ -56,7 +56,8 @@ impl WebhookTls {
     }
 }
 
-const LISTEN: &str = "127.0.0.1:9886";
+/// Where a receiver listens by default.
+pub(crate) const WEBHOOK_LISTEN: &str = "127.0.0.1:9886";
 
 impl WebhookInput {
     pub(super) fn read(
@@ -75,7 +76,7 @@ impl WebhookInput {
         }
         let mutual = tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         let listen = match table.get("listen") {
-            None => LISTEN.to_owned(),
+            None => WEBHOOK_LISTEN.to_owned(),
             Some(item) => {
                 let listen = host_and_port(&item)?;
                 if !insecure_listen && !is_loopback(&listen) {

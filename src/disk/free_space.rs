@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::fs::StatVfs;
 
-/// What a file system has, in bytes.
+/// The bytes of a file system.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FreeSpace {
     /// Free for a user without privileges.

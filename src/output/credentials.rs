@@ -14,7 +14,7 @@ use url::Url;
 
 use super::exchange::Failure;
 use crate::config::{Auth, Http, SecretSource, Tls, is_telling};
-use crate::tls::{certificates, private_key, provider, roots_in};
+use crate::tls::{certificates, private_key, provider, roots_in, unusable_pair};
 
 /// Credentials, headers and TLS settings, read from the configuration and its files. Never printed.
 pub(super) struct Material {
@@ -56,8 +56,7 @@ fn setup(answer: String, hint: &str) -> Failure {
 }
 
 fn secret(source: &SecretSource) -> Result<String, Failure> {
-    let hint = "put the bare secret there, in a file that the agent's user can read";
-    source.read().map_err(|error| setup(error.to_string(), hint))
+    source.read().map_err(|error| setup(error.to_string(), SecretSource::HINT))
 }
 
 fn headers(config: &Http) -> Result<(HeaderMap, Vec<String>), Failure> {
@@ -169,10 +168,7 @@ fn tls(tls: &Tls, roots: RootCertStore) -> Result<ClientConfig, Failure> {
     let Some((certificate, key)) = &tls.client else {
         return Ok(builder.with_no_client_auth());
     };
-    builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?).map_err(|error| {
-        setup(
-            format!("{} and {}: {error}", certificate.display(), key.display()),
-            "`tls.cert_file` and `tls.key_file` must belong together",
-        )
-    })
+    builder
+        .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
+        .map_err(|error| unusable_pair(certificate, key, &error).into())
 }

@@ -1,11 +1,10 @@
 //! Who may send to a receiver: its certificate, the CA of its clients, and credentials. All of it is in files that
 //! somebody may replace while the agent runs (cert-manager, rotated tokens).
 //!
-//! New connections and requests are judged by what the files hold now. A connection that began before the certificates
-//! changed ends after the request that is under way, so that no request fails.
+//! New connections and requests are judged by what the files hold now. `service.rs` ends older connections.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::ServerConfig;
@@ -14,23 +13,23 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::credentials::Credentials;
-use crate::config::{Auth, WebhookInput, WebhookTls};
+use crate::config::{WebhookInput, WebhookTls};
 use crate::telemetry::{FindingKind, InputFinding, InputStats};
-use crate::tls::{UnusableFile, WatchedFiles, certificates, private_key, provider, roots_in};
+use crate::tls::{
+    UnusableFile, WatchedFiles, certificates, private_key, provider, roots_in, unusable_pair,
+};
 
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Who may send to a receiver.
 pub(crate) struct Access {
-    input: Arc<str>,
-    tls: Option<WebhookTls>,
-    auth: Auth,
-    files: Vec<PathBuf>,
+    webhook: WebhookInput,
+    watched: Mutex<WatchedFiles>,
     gate: watch::Sender<Arc<Gate>>,
 }
 
-/// What the files hold.
+/// The certificates and credentials that are in force.
 pub(super) struct Gate {
     /// `None`: plain HTTP.
     pub(super) tls: Option<TlsAcceptor>,
@@ -43,10 +42,11 @@ impl Access {
     /// # Errors
     /// A file cannot be used.
     pub(super) fn new(webhook: &WebhookInput) -> Result<Self, UnusableFile> {
-        let (tls, auth) = (webhook.tls.clone(), webhook.auth.clone());
-        let files = webhook.files().into_iter().map(|(path, _)| path.to_owned()).collect();
-        let gate = watch::Sender::new(Arc::new(Gate::read(tls.as_ref(), &auth)?));
-        Ok(Self { input: Arc::clone(&webhook.log.name), tls, auth, files, gate })
+        // Before the files are read, so that a change in between is noticed.
+        let files = webhook.files().into_iter().map(|(path, _)| path.to_owned());
+        let watched = Mutex::new(WatchedFiles::new(files.collect()));
+        let gate = watch::Sender::new(Arc::new(Gate::read(webhook)?));
+        Ok(Self { webhook: webhook.clone(), watched, gate })
     }
 
     /// What holds now, and word of each change.
@@ -57,10 +57,9 @@ impl Access {
     /// Reads the files again whenever one has changed, until `stopped`. What cannot be used leaves what holds in force,
     /// and is tried again: a certificate and its key are rarely replaced in one step.
     pub(super) async fn follow(&self, stats: &InputStats, mut stopped: watch::Receiver<bool>) {
-        if self.files.is_empty() {
+        if self.webhook.files().is_empty() {
             return;
         }
-        let mut watched = WatchedFiles::new(self.files.clone());
         let mut ticks = tokio::time::interval(LOOK);
         let mut again = false;
         loop {
@@ -69,7 +68,8 @@ impl Access {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
             }
             let look = tokio::task::block_in_place(|| {
-                (watched.changed() || again).then(|| Gate::read(self.tls.as_ref(), &self.auth))
+                let changed = self.watched.lock().unwrap_or_else(PoisonError::into_inner).changed();
+                (changed || again).then(|| Gate::read(&self.webhook))
             });
             match look {
                 None => {}
@@ -77,7 +77,7 @@ impl Access {
                     again = false;
                     self.gate.send_replace(Arc::new(gate));
                     tracing::info!(
-                        input = &*self.input,
+                        input = &*self.webhook.log.name,
                         "webhook: certificates and credentials were read again"
                     );
                     stats.set_finding(FindingKind::CertificatesUnusable, None);
@@ -94,9 +94,9 @@ impl Access {
 }
 
 impl Gate {
-    fn read(tls: Option<&WebhookTls>, auth: &Auth) -> Result<Self, UnusableFile> {
-        let tls = tls.map(acceptor).transpose()?;
-        Ok(Self { tls, credentials: Credentials::read(auth)? })
+    fn read(webhook: &WebhookInput) -> Result<Self, UnusableFile> {
+        let tls = webhook.tls.as_ref().map(acceptor).transpose()?;
+        Ok(Self { tls, credentials: Credentials::read(&webhook.auth)? })
     }
 }
 
@@ -112,15 +112,7 @@ fn acceptor(tls: &WebhookTls) -> Result<TlsAcceptor, UnusableFile> {
         Some(file) => builder.with_client_cert_verifier(verifier(file)?),
     };
     let built = builder.with_single_cert(certificates(certificate)?, private_key(key)?);
-    let mut config = built.map_err(|error| {
-        let hint = match error {
-            rustls::Error::InconsistentKeys(_) => {
-                "`tls.cert_file` and `tls.key_file` must belong together"
-            }
-            _ => "they must hold a certificate and its RSA, ECDSA or Ed25519 key, not encrypted",
-        };
-        UnusableFile::new(format!("{} and {}: {error}", certificate.display(), key.display()), hint)
-    })?;
+    let mut config = built.map_err(|error| unusable_pair(certificate, key, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
@@ -135,4 +127,49 @@ fn verifier(
             "`tls.client_ca_file` must hold CA certificates",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use http::HeaderMap;
+    use http::header::{AUTHORIZATION, HeaderValue};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::telemetry::{Identity, Telemetry};
+    use crate::tls::IssuedCertificates;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_that_changes_before_anybody_follows_it_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let made = IssuedCertificates::new("localhost", "client").unwrap();
+        fs::write(path("crt"), made.receiver.certificate).unwrap();
+        fs::write(path("key"), made.receiver.key).unwrap();
+        fs::write(path("token"), "first").unwrap();
+        let config = format!(
+            "[inputs.a]\ntype = \"webhook\"\ntls = {{ cert_file = '{0}/crt', key_file = '{0}/key' }}\n\
+             bearer_token_file = '{0}/token'\n[outputs.o]\ntype = \"file\"\npath = \"-\"\n",
+            dir.path().display()
+        );
+        fs::write(path("toml"), config).unwrap();
+        let config = Config::load(&path("toml")).unwrap();
+        let access = Access::new(config.webhooks().next().unwrap()).unwrap();
+        fs::write(path("token"), "the second").unwrap();
+        let telemetry = Telemetry::new(Identity { node: "n".into(), cluster: None, version: "0" });
+        let stats = telemetry.input("a");
+        let (_stop, stopped) = watch::channel(false);
+        let mut gate = access.gate();
+        tokio::select! {
+            changed = gate.changed() => changed.unwrap(),
+            () = access.follow(&stats, stopped) => unreachable!("it was not stopped"),
+            () = tokio::time::sleep(Duration::from_mins(1)) => panic!("nobody noticed"),
+        }
+        let with = |token| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(token))]);
+        let credentials = &gate.borrow().credentials;
+        assert!(credentials.check(&with("Bearer the second")).is_ok());
+        assert!(credentials.check(&with("Bearer first")).is_err());
+    }
 }

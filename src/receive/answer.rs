@@ -12,6 +12,8 @@
 //!
 //! No answer has a body or a `Content-Type`: the API server takes a 200 with a malformed one for an error.
 
+use std::fmt;
+use std::mem::{Discriminant, discriminant};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,23 +53,40 @@ pub(super) type EmptyResponse = Response<Empty<Bytes>>;
 pub(super) struct Answers {
     receiver: Receiver,
     memory: Arc<BodyMemory>,
-    said: Mutex<LogLimiter<&'static str>>,
+    /// What was logged; `None` is a handshake that failed.
+    said: Mutex<LogLimiter<Option<Discriminant<RequestRefusal>>>>,
 }
 
 /// Why a request is not answered 200.
+#[derive(Debug, thiserror::Error)]
 enum RequestRefusal {
     /// With the value of `WWW-Authenticate`.
-    NotAllowed(NotAllowed, HeaderValue),
+    #[error(
+        "a request without credentials: write them into the user of the API server's kubeconfig"
+    )]
+    NoCredentials(HeaderValue),
+    /// The same.
+    #[error(
+        "a request with wrong credentials: the kubeconfig of the API server and the configuration here differ"
+    )]
+    WrongCredentials(HeaderValue),
+    #[error("a request that is no POST: the API server sends none")]
     Method,
+    #[error(
+        "a compressed body: the API server never compresses; take the proxy between that does it away"
+    )]
     Compressed,
     /// Longer than `spool.max_bytes`.
+    #[error(
+        "a body of {0} bytes does not fit into the spool: raise `spool.max_bytes`, or set --audit-webhook-truncate-enabled for the API server"
+    )]
     TooLong(u64),
+    #[error("events are refused and sent again later: {0}")]
     NotAppended(NotAppended),
-    Unreadable {
-        at: u64,
-        why: &'static str,
-    },
+    #[error("a body is no list of events from byte {at} on: {why}; what stands before is stored")]
+    Unreadable { at: u64, why: &'static str },
     /// The sender left, or was silent for too long.
+    #[error("the sender left in the middle of a body, of which nothing is stored")]
     Gone,
 }
 
@@ -94,7 +113,13 @@ impl Answers {
                 let from = from.or_user(user);
                 self.take(&head.method, &head.headers, &mut body, &from).await
             }
-            Err(why) => Err(RequestRefusal::NotAllowed(why, gate.credentials.challenge())),
+            Err(why) => {
+                let challenge = gate.credentials.challenge();
+                Err(match why {
+                    NotAllowed::Missing => RequestRefusal::NoCredentials(challenge),
+                    NotAllowed::Wrong => RequestRefusal::WrongCredentials(challenge),
+                })
+            }
         };
         let answer = match &answered {
             Ok(()) => Response::new(Empty::new()),
@@ -168,7 +193,8 @@ impl Answers {
         let mut answer = Response::new(Empty::new());
         *answer.status_mut() = refusal.status();
         match refusal {
-            RequestRefusal::NotAllowed(_, challenge) => {
+            RequestRefusal::NoCredentials(challenge)
+            | RequestRefusal::WrongCredentials(challenge) => {
                 answer.headers_mut().insert(WWW_AUTHENTICATE, challenge.clone());
             }
             RequestRefusal::Method => {
@@ -184,75 +210,42 @@ impl Answers {
     }
 
     fn log(&self, refusal: &RequestRefusal, from: &Sender) {
-        let status = refusal.status().as_u16();
-        let Some(unsaid) = self.now(refusal.kind()) else { return };
-        let repeated = (unsaid > 0).then_some(unsaid);
-        let (input, what) = (&*self.receiver.input, refusal.text());
-        tracing::warn!(input, %from, status, repeated, "webhook: {what}");
+        let status = Some(refusal.status().as_u16());
+        self.say(Some(discriminant(refusal)), from, status, refusal);
     }
 
     /// Says that a connection came to nothing.
     pub(super) fn no_tls(&self, from: &Sender, why: &str) {
-        let Some(unsaid) = self.now("no TLS") else { return };
-        let repeated = (unsaid > 0).then_some(unsaid);
-        let input = &*self.receiver.input;
-        tracing::warn!(input, %from, repeated, "webhook: no TLS connection: {why}");
+        self.say(None, from, None, format_args!("no TLS connection: {why}"));
     }
 
-    /// Whether to log this now; with the number of times that it was not logged since.
-    fn now(&self, what: &'static str) -> Option<u64> {
+    /// Logs something of this kind, but not more often than [`AGAIN`] allows.
+    fn say(
+        &self,
+        kind: Option<Discriminant<RequestRefusal>>,
+        from: &Sender,
+        status: Option<u16>,
+        what: impl fmt::Display,
+    ) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.now(what, Instant::now())
+        let Some(unsaid) = said.now(kind, Instant::now()) else { return };
+        drop(said);
+        let input = &*self.receiver.input;
+        let repeated = (unsaid > 0).then_some(unsaid);
+        tracing::warn!(input, %from, status, repeated, "webhook: {what}");
     }
 }
 
 impl RequestRefusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotAllowed(..) => StatusCode::UNAUTHORIZED,
+            Self::NoCredentials(_) | Self::WrongCredentials(_) => StatusCode::UNAUTHORIZED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Compressed => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotAppended(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreadable { .. } => StatusCode::BAD_REQUEST,
             Self::Gone => StatusCode::REQUEST_TIMEOUT,
-        }
-    }
-
-    /// What is logged once in a while.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::NotAllowed(NotAllowed::Missing, _) => "no credentials",
-            Self::NotAllowed(NotAllowed::Wrong, _) => "wrong credentials",
-            Self::Method => "method",
-            Self::Compressed => "compressed",
-            Self::TooLong(_) => "too long",
-            Self::NotAppended(_) => "not appended",
-            Self::Unreadable { .. } => "unreadable",
-            Self::Gone => "gone",
-        }
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Self::NotAllowed(NotAllowed::Missing, _) => {
-                "a request without credentials: write them into the user of the API server's kubeconfig".into()
-            }
-            Self::NotAllowed(NotAllowed::Wrong, _) => {
-                "a request with wrong credentials: the kubeconfig of the API server and the configuration here differ".into()
-            }
-            Self::Method => "a request that is no POST: the API server sends none".into(),
-            Self::Compressed => {
-                "a compressed body: the API server never compresses; take the proxy between that does it away".into()
-            }
-            Self::TooLong(length) => format!(
-                "a body of {length} bytes does not fit into the spool: raise `spool.max_bytes`, or set --audit-webhook-truncate-enabled for the API server"
-            ),
-            Self::NotAppended(why) => format!("events are refused and sent again later: {why}"),
-            Self::Unreadable { at, why } => format!(
-                "a body is no list of events from byte {at} on: {why}; what stands before is stored"
-            ),
-            Self::Gone => "the sender left in the middle of a body, of which nothing is stored".into(),
         }
     }
 }

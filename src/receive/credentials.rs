@@ -31,9 +31,8 @@ impl Credentials {
     /// # Errors
     /// The file of the secret cannot be used.
     pub(super) fn read(auth: &Auth) -> Result<Self, UnusableFile> {
-        let hint = "put the bare secret there, in a file that the agent's user can read";
         let secret = |source: &SecretSource| {
-            source.read().map_err(|error| UnusableFile::new(error.to_string(), hint))
+            source.read().map_err(|error| UnusableFile::new(error.to_string(), SecretSource::HINT))
         };
         Ok(match auth {
             // Elasticsearch alone has API keys.

@@ -12,5 +12,5 @@ mod watched;
 
 pub(crate) use issue::{IssuedCertificates, YEARS};
 pub(crate) use name::common_name;
-pub(crate) use pem::{UnusableFile, certificates, private_key, provider, roots_in};
+pub(crate) use pem::{UnusableFile, certificates, private_key, provider, roots_in, unusable_pair};
 pub(crate) use watched::WatchedFiles;

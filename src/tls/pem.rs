@@ -70,6 +70,17 @@ pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Unusabl
     })
 }
 
+/// Why a certificate and a key cannot be used together.
+pub(crate) fn unusable_pair(certificate: &Path, key: &Path, error: &rustls::Error) -> UnusableFile {
+    let hint = match error {
+        rustls::Error::InconsistentKeys(_) => {
+            "`tls.cert_file` and `tls.key_file` must belong together"
+        }
+        _ => "they must hold a certificate and its RSA, ECDSA or Ed25519 key, not encrypted",
+    };
+    UnusableFile::new(format!("{} and {}: {error}", certificate.display(), key.display()), hint)
+}
+
 /// The CA certificates of a file that `key` of the configuration names.
 ///
 /// # Errors

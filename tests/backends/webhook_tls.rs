@@ -15,7 +15,7 @@ use crate::apiserver::ApiServer;
 use crate::servers::{Server, have};
 use crate::webhook::traffic;
 use kit::agent::Agent;
-use kit::ca::Ca;
+use kit::ca::{Ca, put};
 use kit::events::{assert_exactly_once, expected};
 use kit::process::{self, Running};
 use kit::{free_port, tables, wait_for};
@@ -45,10 +45,7 @@ impl<'a> Pki<'a> {
 
     /// Puts a file into the place of another one; returns its path.
     fn file(&self, name: &str, text: &str) -> String {
-        let path = self.dir.join(name);
-        fs::write(self.dir.join("new"), text).unwrap();
-        fs::rename(self.dir.join("new"), &path).unwrap();
-        path.display().to_string()
+        put(self.dir, name, text).display().to_string()
     }
 
     /// Gives the receiver a new certificate. Returns the keys of its `tls` table.

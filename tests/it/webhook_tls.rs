@@ -11,7 +11,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Version;
-use kit::ca::Ca;
+use kit::ca::{Ca, put};
 use kit::process::Running;
 use kit::{free_port, http as plain, process, tables, wait_for};
 use tempfile::TempDir;
@@ -39,10 +39,8 @@ impl Files {
         self.dir.path().join(name)
     }
 
-    /// Puts a file into the place of another one, as cert-manager does.
     fn write(&self, name: &str, text: &str) {
-        fs::write(self.path("new"), text).unwrap();
-        fs::rename(self.path("new"), self.path(name)).unwrap();
+        put(self.dir.path(), name, text);
     }
 
     /// Gives the receiver a new certificate of this authority.
@@ -235,6 +233,26 @@ fn certificates_and_cas_are_exchanged_under_load_without_a_failed_request() {
         if status.contains("no certificate can be read") { Ok(()) } else { Err(status) }
     });
     assert_eq!(answer(&new.1, sent + 1), Ok((200, None)));
+}
+
+#[test]
+fn a_connection_of_a_removed_ca_ends_in_both_versions() {
+    let (ca, old, new) = (Ca::new("ca"), Ca::new("old clients"), Ca::new("new clients"));
+    let files = Files::new(&ca, Some(&old));
+    let receiver = start(&files.keys(""));
+    let own = old.issue("kube-apiserver");
+    let senders = [Version::HTTP_11, Version::HTTP_2]
+        .map(|version| HttpsSender::new(receiver.port, version, &[&ca.pem], Some(&own)));
+    for sender in &senders {
+        assert_eq!(sender.send(None, &one(1)), Ok((200, None)));
+    }
+    files.write("clients.crt", &new.pem);
+    for sender in &senders {
+        wait_for("the connection to end", SOON, || match sender.send(None, &one(1)) {
+            Err(_) => Ok(()),
+            answer => Err(format!("{answer:?}")),
+        });
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the records of the agent's own have in common: gaps and heartbeats. The agent sends them like events. The API
+//! The common parts of the agent's own records: gaps and heartbeats. The agent sends them like events. The API
 //! server never writes such a line: its `apiVersion` is `auditrail/v1`, and its `kind` is that of the record.
 
 use serde::Serialize;

@@ -11,17 +11,8 @@ const SIZE: usize = 64;
 /// The end and the depth of the object or array that begins at `from`; `None` if it does not end.
 pub(super) fn container_end(line: &[u8], from: usize) -> Option<(usize, u32)> {
     let mut walk = BlockWalk::default();
-    let (blocks, rest) = line.get(from..)?.as_chunks::<SIZE>();
-    let mut at = from;
-    for block in blocks {
-        if let Some(end) = walk.step(block) {
-            return Some((at + end, walk.deepest));
-        }
-        at += SIZE;
-    }
-    let mut last = [b' '; SIZE];
-    last[..rest.len()].copy_from_slice(rest);
-    walk.step(&last).map(|end| (at + end, walk.deepest))
+    let end = find_end(line, from, |_, block| walk.step(block))?;
+    Some((end, walk.deepest))
 }
 
 /// The end of the object or array that begins at `from`. If it does not end, `None`, and `open` gets the places of the
@@ -33,23 +24,38 @@ pub(crate) fn container_end_or_open(
     room: usize,
 ) -> Option<usize> {
     let mut walk = BlockWalk::default();
-    let mut last = [b' '; SIZE];
-    let (blocks, rest) = line.get(from..)?.as_chunks::<SIZE>();
-    last[..rest.len()].copy_from_slice(rest);
     open.clear();
-    for (at, block) in (from..).step_by(SIZE).zip(blocks.iter().chain(std::iter::once(&last))) {
-        let end = walk.each_bracket(block, |depth, bit, opens| {
+    find_end(line, from, |at, block| {
+        let (opening, closing) = walk.brackets(block);
+        walk.count(opening, closing, |depth, bit, opens| {
             if opens && depth < room {
                 open.push(at + bit);
             } else if !opens {
                 open.truncate(depth);
             }
-        });
-        if let Some(end) = end {
+        })
+    })
+}
+
+/// Calls `step` with each block from `from` on, and its place, until it returns an index in the block. Returns the place
+/// of that index. The last block is filled up with blanks.
+#[inline]
+fn find_end(
+    line: &[u8],
+    from: usize,
+    mut step: impl FnMut(usize, &[u8; SIZE]) -> Option<usize>,
+) -> Option<usize> {
+    let (blocks, rest) = line.get(from..)?.as_chunks::<SIZE>();
+    let mut at = from;
+    for block in blocks {
+        if let Some(end) = step(at, block) {
             return Some(at + end);
         }
+        at += SIZE;
     }
-    None
+    let mut last = [b' '; SIZE];
+    last[..rest.len()].copy_from_slice(rest);
+    step(at, &last).map(|end| at + end)
 }
 
 /// The state carried from one block to the next.
@@ -73,17 +79,6 @@ impl BlockWalk {
         self.count(open, close, |_, _, _| {})
     }
 
-    /// As [`BlockWalk::step`]. Calls `each` for every bracket, with the depth outside of its container, its index, and
-    /// whether it opens one.
-    fn each_bracket(
-        &mut self,
-        block: &[u8; SIZE],
-        each: impl FnMut(usize, usize, bool),
-    ) -> Option<usize> {
-        let (open, close) = self.brackets(block);
-        self.count(open, close, each)
-    }
-
     /// The brackets outside of strings, one bit per byte: those that open and those that close.
     #[inline]
     fn brackets(&mut self, block: &[u8; SIZE]) -> (u64, u64) {
@@ -92,6 +87,8 @@ impl BlockWalk {
         (open & !string, close & !string)
     }
 
+    /// Counts the brackets of a block; returns what [`BlockWalk::step`] does. Calls `each` for every bracket, with the
+    /// depth outside of its container, its index, and whether it opens one.
     #[inline]
     fn count(
         &mut self,

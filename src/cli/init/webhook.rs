@@ -7,11 +7,11 @@ use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::write;
+use crate::config::valid_address;
 use crate::disk;
 use crate::tls::{IssuedCertificates, YEARS};
 
-/// Where a receiver listens, without a value of `--webhook`.
-pub(super) const LOCAL: &str = "127.0.0.1:9886";
 /// The name of the API server in its certificate.
 const CLIENT: &str = "kube-apiserver";
 
@@ -22,7 +22,7 @@ pub(super) struct WebhookSetup {
     address: String,
     /// The host without brackets.
     host: String,
-    port: u16,
+    port: String,
     /// The directory of its files.
     directory: PathBuf,
 }
@@ -33,14 +33,13 @@ impl WebhookSetup {
     /// # Errors
     /// The address is none.
     pub(super) fn new(address: &str, config: &Path) -> anyhow::Result<Self> {
-        let parts = address.rsplit_once(':').and_then(|(host, port)| {
-            let port = port.parse().ok().filter(|port| *port > 0)?;
-            let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-            let host = bare.unwrap_or(host);
+        let valid = valid_address(address);
+        let parts = valid.as_deref().and_then(|valid| valid.rsplit_once(':'));
+        let parts = parts.and_then(|(host, port)| {
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
             let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-            let is_host = host.parse::<IpAddr>().is_ok()
-                || !host.is_empty() && bare.is_none() && host.chars().all(is_name);
-            is_host.then(|| (host.to_owned(), port))
+            let is_host = bare.parse::<IpAddr>().is_ok() || host.chars().all(is_name);
+            (is_host && port.parse() != Ok(0_u16)).then(|| (bare.to_owned(), port.to_owned()))
         });
         let (host, port) = parts.ok_or_else(|| {
             anyhow!("--webhook={address}: write the host and the port by which the API server reaches this machine, such as 10.0.0.5:9886")
@@ -77,10 +76,7 @@ impl WebhookSetup {
             ("clients.crt", &made.ca),
             ("kubeconfig", &self.kubeconfig(&made)),
         ] {
-            let path = self.file(name);
-            disk::create_dir_all(&self.directory)
-                .and_then(|()| disk::replace(&path, &path.with_extension("new"), text.as_bytes()))
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            write(&self.file(name), text)?;
         }
         Ok(())
     }
@@ -119,6 +115,7 @@ current-context: auditrail
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::WEBHOOK_LISTEN;
 
     #[test]
     fn an_address_has_a_host_and_a_port() {
@@ -127,7 +124,7 @@ mod tests {
             setup.map(|setup| setup.listen()).map_err(|error| error.to_string())
         };
         for (address, expected) in [
-            (LOCAL, LOCAL),
+            (WEBHOOK_LISTEN, WEBHOOK_LISTEN),
             ("localhost:1", "127.0.0.1:1"),
             ("10.0.0.5:9886", "10.0.0.5:9886"),
             ("[::1]:9886", "[::1]:9886"),

@@ -3,7 +3,7 @@
 
 use super::refused::refused;
 
-/// What stands before each form.
+/// The lines before each form.
 const BEFORE: &str = r#"[inputs.a]
 type = "file"
 path = "/l/audit.log"

@@ -1,4 +1,7 @@
-//! Certificates that tests make.
+//! Certificates that tests make, and their files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
@@ -27,4 +30,12 @@ impl Ca {
         params.distinguished_name.push(DnType::CommonName, name);
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
+}
+
+/// Puts a file into the place of another one, as cert-manager does. Returns its path.
+pub fn put(dir: &Path, name: &str, text: &str) -> PathBuf {
+    let (new, path) = (dir.join("new"), dir.join(name));
+    fs::write(&new, text).unwrap();
+    fs::rename(new, &path).unwrap();
+    path
 }

@@ -1,5 +1,5 @@
-//! What a walk knows of the way to the next hit: which objects and arrays it is in. So the walk reads the bytes before
-//! a hit once, and not once for each object and array around it.
+//! A walk remembers the objects and arrays around the next hit. So it reads the bytes before a hit once, and not once
+//! for each object and array around it.
 
 use crate::json::container_end_or_open;
 

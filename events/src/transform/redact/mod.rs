@@ -3,8 +3,8 @@
 //!
 //! `prefilter.rs` scans each line first and finds the places that may hold a secret; most lines have none and are
 //! left alone (`fast_path.rs`). `line.rs` redacts one line: `envelope.rs` handles the event's own members, `walk.rs`
-//! the bodies (`ahead.rs` finds the way to the next hit), `text.rs` strings, and `uri.rs` request URIs. `quoting.rs` finds where lines and quoted values end.
-//! `secret_names.rs` judges names by their words (`name_words.rs`) and the lists of `names.txt`. `verdict.rs` decides
+//! the bodies (`ahead.rs` finds the way to the next hit), `text.rs` strings, and `uri.rs` request URIs. `quoting.rs`
+//! finds where lines and quoted values end. `secret_names.rs` judges names by their words (`name_words.rs`) and the lists of `names.txt`. `verdict.rs` decides
 //! whether a value is a secret because of its name; `values.rs` and `references.rs` judge a value by its own text.
 //! Secrets that are recognised by their form alone are in `formats.txt` (tokens), `secret_shapes.rs` and
 //! `base64_runs.rs` (`stretches.rs` finds long words and runs for both). `token.rs` makes the replacement for a

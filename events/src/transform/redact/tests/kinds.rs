@@ -1,4 +1,4 @@
-//! Secrets that are told by what stands elsewhere in the object: its `kind`, a name, a column.
+//! Values that another part of the object makes secret: its `kind`, a name, a column.
 
 use super::leaks::check_bodies;
 use super::{event, masking, text};
