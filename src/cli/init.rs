@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 
 mod text;
 mod webhook;
+mod written;
 
 use super::check::{self, ReportForm};
 use super::configured::DEFAULT_CONFIG;
@@ -15,9 +16,10 @@ use super::logging::Detail;
 use super::outcome::{ExitCode, note, print, say};
 use crate::config::WEBHOOK_LISTEN;
 use crate::discovery::{self, AuditLog, advice, webhook_steps};
-use crate::disk::{self, Links, ReadFile};
+use crate::disk::{Links, ReadFile};
 use text::{Destination, InitSource};
 use webhook::WebhookSetup;
+use written::write;
 
 /// A policy to start from.
 const POLICY: &str = include_str!("../../etc/kubernetes/audit-policy.yaml");
@@ -221,14 +223,4 @@ fn is_configured(path: &Path) -> io::Result<bool> {
 fn is_comment(line: &str) -> bool {
     let line = line.trim_start();
     line.is_empty() || line.starts_with('#')
-}
-
-/// Writes the file atomically, and the directory above it if that is missing.
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let directory = disk::above(path);
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    disk::create_dir_all(directory)
-        .and_then(|()| disk::replace(path, beside.as_ref(), text.as_bytes()))
-        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::write;
+use super::written::write;
 use crate::config::valid_address;
 use crate::disk;
 use crate::tls::{IssuedCertificates, YEARS};
